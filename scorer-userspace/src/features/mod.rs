@@ -1,0 +1,1 @@
+//! The features a model sees, from one registry.

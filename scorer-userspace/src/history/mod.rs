@@ -1,0 +1,1 @@
+//! What is remembered of past calls: decayed counters and dialogs, in bounded memory.

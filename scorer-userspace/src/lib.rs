@@ -1,0 +1,20 @@
+//! Risk scores for inbound SIP calls, from their signalling alone.
+//!
+//! Data flows one way, and nothing on the left knows anything on its right:
+//!
+//! ```text
+//! capture -> sip -> features (+ history, number) -> model -> verdict
+//! ```
+//!
+//! [`engine::Engine`] ties these together and is pure: bytes and a timestamp in,
+//! verdicts out. It does no I/O, reads no clock and starts no threads, so that a
+//! replayed file and a live interface give the same answers for the same packets.
+
+pub mod capture;
+pub mod engine;
+pub mod features;
+pub mod history;
+pub mod model;
+pub mod number;
+pub mod sip;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Telephone numbers: normalisation to E.164, masking.

@@ -1,0 +1,65 @@
+//! Time as the engine knows it: what a packet's stamp says, nothing else.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Nanoseconds since the Unix epoch (1970-01-01T00:00:00Z), to the year 2554.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// From whole seconds and nanoseconds, saturating.
+    pub const fn new(seconds: u64, nanoseconds: u32) -> Self {
+        Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds as u64))
+    }
+
+    /// Seconds since `earlier`, 0 when that lies ahead (packets come out of order).
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / 1e9
+    }
+
+    /// This time plus `duration`, saturating.
+    #[must_use]
+    pub const fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_nanos() as u64))
+    }
+}
+
+/// RFC 3339 in UTC with nanoseconds: `2026-11-24T08:00:00.000000001Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = ((self.0 / 1_000_000_000) / 86_400, (self.0 / 1_000_000_000) % 86_400);
+        // Days to a civil date after Howard Hinnant, "chrono-compatible low-level date algorithms".
+        let shifted = days + 719_468;
+        let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let nanos = self.0 % 1_000_000_000;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_dates() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(Timestamp::new(951_782_400, 1).to_string(), "2000-02-29T00:00:00.000000001Z");
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_jiff(ns in any::<u64>()) {
+            let reference = jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap();
+            prop_assert_eq!(Timestamp(ns).to_string(), format!("{reference:.9}"));
+        }
+    }
+}
