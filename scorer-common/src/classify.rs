@@ -38,11 +38,8 @@ const fn mask(bytes: u32) -> u64 {
     if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 }
 }
 
-/// Classifies a payload of at least `len` bytes by its first sixteen, given as
-/// two little-endian words (bytes beyond the payload are zero).
-///
-/// Payloads under sixteen bytes hold no SIP message; [`Class::Blank`] is still
-/// told apart for them.
+/// Classifies a payload of at least sixteen bytes by its first sixteen, given as
+/// two little-endian words.
 #[inline(always)]
 pub const fn classify(first: u64, second: u64) -> Class {
     let folded = first | FOLD;
@@ -82,16 +79,20 @@ pub const fn classify(first: u64, second: u64) -> Class {
     Class::NotSip
 }
 
-/// [`classify`] over a byte slice.
+/// [`classify`] over a byte slice. No SIP message is under sixteen bytes; of
+/// shorter payloads only [`Class::Blank`] is told.
 pub fn classify_bytes(payload: &[u8]) -> Class {
-    let mut head = [0u8; 16];
-    let n = payload.len().min(16);
-    head[..n].copy_from_slice(&payload[..n]);
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, o, p, q] = head;
-    classify(
-        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_le_bytes([i, j, k, l, m, o, p, q]),
-    )
+    let Some(head) = payload.first_chunk::<16>() else {
+        return classify_short(payload.first().copied().unwrap_or(0));
+    };
+    let value = u128::from_le_bytes(*head);
+    classify(value as u64, (value >> 64) as u64)
+}
+
+/// Class of a payload under sixteen bytes, told from its first.
+#[inline(always)]
+pub const fn classify_short(first: u8) -> Class {
+    if first == b'\r' || first == b'\n' { Class::Blank } else { Class::NotSip }
 }
 
 #[cfg(test)]
@@ -110,6 +111,7 @@ mod tests {
             (b"SIP/2.0 200 OK\r\n", Class::Dialog),
             (b"SIP/2.0 699 x\r\n", Class::Dialog),
             (b"SIP/2.0 799 x\r\n", Class::OtherSip),
+            (b"BYE sip:a", Class::NotSip),
             (b"BYE sip:a SIP/2.0", Class::Dialog),
             (b"ACK sip:a SIP/2.0", Class::Dialog),
             (b"CANCEL sip:a SIP/2.0", Class::Dialog),

@@ -1,12 +1,12 @@
 //! Bounds that both sides rely on.
 
-/// Largest frame copied into a small ring record, bytes. Holds every frame of a
-/// 1,500-byte MTU with two VLAN tags and one mirror encapsulation.
-pub const SMALL_FRAME: usize = 2048;
+/// Largest frame copied to user space, bytes: jumbo frames and some merged TCP
+/// segments of generic mode. A larger frame passes uncopied and is counted. A
+/// power of two, so that a mask bounds every access for the verifier.
+pub const FRAME: usize = 16_384;
 
-/// Largest frame copied into a large ring record, bytes (jumbo frames, merged
-/// TCP segments in generic mode). A larger frame passes uncopied and is counted.
-pub const LARGE_FRAME: usize = 16_384;
+/// One bit for each port, 64 to a word: port `p` is bit `p % 64` of word `p / 64`.
+pub type PortBitmap = [u64; 1024];
 
 /// The header section is fingerprinted up to this many bytes, in the kernel and
 /// in user space alike.
@@ -14,9 +14,6 @@ pub const SCAN_BYTES: usize = 4096;
 
 /// Header lines indexed and fingerprinted at most.
 pub const SCAN_LINES: usize = 64;
-
-/// UDP and TCP ports on which SIP is expected, at most.
-pub const SIP_PORTS: usize = 32;
 
 /// Verifier budget of one XDP program: instructions that the kernel may visit
 /// while proving it safe (the kernel's own limit is one million). A test fails

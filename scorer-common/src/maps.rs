@@ -8,13 +8,13 @@ pub const RING_INVITES: &str = "INVITES";
 /// Ring of [`crate::record::RecordHeader`] records: other dialog messages, TCP
 /// segments and IP fragments.
 pub const RING_DIALOGS: &str = "DIALOGS";
-/// Per-CPU array of `u64`, indexed by [`crate::Counter`].
+/// Per-CPU array of one `[u64; Counter::COUNT]`, see [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// Array of one [`crate::gate::Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// Array of one `u32`: not zero while the consumer sleeps and wants a wake-up.
 pub const SLEEPING: &str = "SLEEPING";
-/// Hash: port (host order, `u16`) to `u8`, the ports SIP is expected on.
+/// Array of one [`crate::limits::PortBitmap`]: the ports SIP is expected on.
 pub const PORTS: &str = "PORTS";
 /// LRU hash: [`crate::record::FragmentKey`] to `u8`, datagrams being fragmented.
 pub const FRAGMENTS: &str = "FRAGMENTS";

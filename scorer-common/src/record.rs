@@ -43,9 +43,9 @@ pub const GATE_DENIED: u8 = 1 << 1;
 /// The source is over its rate (and the setting let the packet pass).
 pub const GATE_LIMITED: u8 = 1 << 2;
 
-/// First 32 bytes of every ring record. The frame follows in a fixed-size
-/// buffer, preceded by `pad` bytes so that the SIP text starts on a multiple of
-/// eight; bytes behind `pad + length` are stale and must not be read.
+/// First 32 bytes of every ring record. The frame follows the record's head and
+/// ends `length` bytes later; the ring may round the record up, and what lies
+/// behind the frame is not of this packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct RecordHeader {
@@ -55,8 +55,8 @@ pub struct RecordHeader {
     pub kind: u8,
     /// `GATE_*` bits.
     pub gate: u8,
-    /// Bytes before the frame, 0–7.
-    pub pad: u8,
+    /// Zero.
+    pub reserved0: u8,
     /// Interface the frame came in on.
     pub ifindex: u32,
     /// `CLOCK_MONOTONIC` when the program ran, ns.
@@ -70,7 +70,7 @@ pub struct RecordHeader {
     /// Length of the SIP text as the UDP header and the frame's end allow, bytes.
     pub payload_length: u32,
     /// Zero.
-    pub reserved: u32,
+    pub reserved1: u32,
 }
 
 /// Head of an INVITE record.
@@ -83,27 +83,9 @@ pub struct InviteHeader {
     pub scan: Scan,
 }
 
-/// An INVITE record with room for `N` bytes of frame.
-#[repr(C)]
-pub struct InviteRecord<const N: usize> {
-    /// Head.
-    pub head: InviteHeader,
-    /// `pad` bytes, the frame, stale bytes.
-    pub data: [u8; N],
-}
-
-/// Any other record with room for `N` bytes of frame.
-#[repr(C)]
-pub struct DialogRecord<const N: usize> {
-    /// Head.
-    pub head: RecordHeader,
-    /// `pad` bytes, the frame, stale bytes.
-    pub data: [u8; N],
-}
-
 const _: () = assert!(size_of::<RecordHeader>() == 32);
 const _: () = assert!(size_of::<InviteHeader>() == 32 + 176);
-const _: () = assert!(align_of::<InviteRecord<8>>() == 8);
+const _: () = assert!(align_of::<InviteHeader>() == 8);
 
 /// Names a datagram that is being fragmented (RFC 791, RFC 8200 section 4.5).
 /// IPv4 addresses are the first four bytes, the rest zero.
