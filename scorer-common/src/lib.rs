@@ -19,3 +19,23 @@ pub use classify::Class;
 pub use counter::Counter;
 pub use fingerprint::Scan;
 pub use verdict::Verdict;
+
+#[cfg(feature = "user")]
+mod pod {
+    use crate::{
+        gate::{Bucket, Rule, Settings},
+        record::{FlowKey, FragmentKey},
+    };
+
+    // SAFETY: all of them are repr(C), made of integers alone, without padding
+    // (their sizes are asserted where they are defined).
+    unsafe impl aya::Pod for Bucket {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Rule {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FragmentKey {}
+}

@@ -17,4 +17,5 @@ pub mod history;
 pub mod model;
 pub mod number;
 pub mod sip;
+pub mod tap;
 pub mod time;

@@ -1,0 +1,209 @@
+//! Reads the rings on the scoring thread.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering, fence},
+    time::{Duration, Instant},
+};
+
+use aya::maps::{Array, MapData};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use scorer_common::{
+    fingerprint::Scan,
+    maps,
+    record::{InviteHeader, RecordHeader, VERSION},
+};
+
+use super::{TapError, clock::Clock, ring::Ring};
+use crate::capture::{Frame, LinkType};
+
+/// Sleeps are cut to this, so that `stop` is seen and output is flushed.
+const NAP: u16 = 100;
+
+/// After the flag is raised the rings are watched for this long before the
+/// thread sleeps: a program that read the flag before may still be at work, and
+/// would not wake us. Programs take microseconds and are not preempted.
+const GRACE: Duration = Duration::from_micros(100);
+
+/// Space is given back to the kernel in steps of this many bytes: the store is
+/// cheap, the cache line it takes from the producer is not.
+const PUBLISH: u64 = 64 << 10;
+
+/// Reads both rings in the order of the kernel's stamps.
+pub struct Consumer {
+    pub(super) invites: Ring,
+    pub(super) dialogs: Ring,
+    pub(super) sleeping: Array<MapData, u32>,
+    pub(super) cpu: Option<usize>,
+    pub(super) spin: Duration,
+    pub(super) skipped: u64,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer").field("invites", &self.invites).finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// Runs on the calling thread until `stop`, then drains the rings.
+    ///
+    /// `each` gets every frame and the kernel's `CLOCK_MONOTONIC` stamp, ns;
+    /// `idle` is called whenever there was nothing, at least every 100 ms.
+    ///
+    /// # Errors
+    /// [`TapError::System`] when the thread cannot be pinned or poll fails,
+    /// [`TapError::Map`] when the sleep flag cannot be set.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        each: &mut dyn FnMut(&Frame<'_>, u64),
+        idle: &mut dyn FnMut(),
+    ) -> Result<(), TapError> {
+        if let Some(cpu) = self.cpu {
+            pin(cpu)?;
+        }
+        let mut clock = Clock::new();
+        let mut empty_since: Option<Instant> = None;
+        let mut last_idle = Instant::now();
+        loop {
+            // Read before the rings: what came in before the stop is drained.
+            let stopping = stop.load(Ordering::Acquire);
+            if self.drain(&mut clock, each) {
+                empty_since = None;
+                // Under unbroken load output must leave, too.
+                if last_idle.elapsed() >= Duration::from_millis(u64::from(NAP)) {
+                    idle();
+                    last_idle = Instant::now();
+                }
+                continue;
+            }
+            if stopping {
+                return Ok(());
+            }
+            let since = *empty_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < self.spin {
+                std::hint::spin_loop();
+                continue;
+            }
+            idle();
+            last_idle = Instant::now();
+            self.sleep()?;
+            empty_since = None;
+        }
+    }
+
+    /// Ring records refused for their version, kind or bounds.
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Takes what is there, a bounded batch; false when there was nothing.
+    fn drain(&mut self, clock: &mut Clock, each: &mut dyn FnMut(&Frame<'_>, u64)) -> bool {
+        let mut taken = false;
+        for _ in 0..256 {
+            let invite = self.invites.peek().and_then(stamp);
+            let dialog = self.dialogs.peek().and_then(stamp);
+            let (ring, is_invite) = match (invite, dialog) {
+                (None, None) => break,
+                (Some(invite), Some(dialog)) if invite > dialog => (&mut self.dialogs, false),
+                (None, Some(_)) => (&mut self.dialogs, false),
+                (Some(_), _) => (&mut self.invites, true),
+            };
+            taken = true;
+            let good = ring.peek().is_some_and(|record| deliver(record, is_invite, clock, each));
+            self.skipped += u64::from(!good);
+            ring.take();
+            if ring.unpublished() >= PUBLISH {
+                ring.publish();
+            }
+        }
+        if taken {
+            self.invites.publish();
+            self.dialogs.publish();
+        }
+        taken
+    }
+
+    /// Raises the flag, waits out the grace, polls.
+    fn sleep(&mut self) -> Result<(), TapError> {
+        let flag = |sleeping: &mut Array<MapData, u32>, value| {
+            sleeping.set(0, value, 0).map_err(|source| TapError::map(maps::SLEEPING, source))
+        };
+        flag(&mut self.sleeping, 1)?;
+        fence(Ordering::SeqCst);
+        let start = Instant::now();
+        let mut found = false;
+        while start.elapsed() < GRACE && !found {
+            found = self.invites.peek().is_some() || self.dialogs.peek().is_some();
+            std::hint::spin_loop();
+        }
+        if !found {
+            let mut fds = [
+                PollFd::new(self.invites.fd(), PollFlags::POLLIN),
+                PollFd::new(self.dialogs.fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::from(NAP)) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(source) => return Err(TapError::system("cannot wait for packets", source)),
+            }
+        }
+        flag(&mut self.sleeping, 0)
+    }
+}
+
+/// The record's stamp; 0, so that it is taken and refused at once, when it is
+/// too short to hold one.
+#[expect(clippy::unnecessary_wraps, reason = "used with and_then on the peeked record")]
+fn stamp(record: &[u8]) -> Option<u64> {
+    Some(header::<RecordHeader>(record).map_or(0, |header| header.timestamp))
+}
+
+/// Types that consist of integers only, so that any bytes make one.
+trait Plain: Copy {}
+impl Plain for RecordHeader {}
+impl Plain for InviteHeader {}
+
+fn header<T: Plain>(record: &[u8]) -> Option<&T> {
+    let pointer = record.as_ptr().cast::<T>();
+    if record.len() < size_of::<T>() || !pointer.is_aligned() {
+        return None;
+    }
+    // SAFETY: long enough, aligned, any bytes make a T; the kernel writes no
+    // more to a record it has committed.
+    Some(unsafe { &*pointer })
+}
+
+/// Hands one record on; false when it is not what this version understands.
+fn deliver(
+    record: &[u8],
+    is_invite: bool,
+    clock: &mut Clock,
+    each: &mut dyn FnMut(&Frame<'_>, u64),
+) -> bool {
+    let Some(head) = header::<RecordHeader>(record) else { return false };
+    if head.version != VERSION {
+        return false;
+    }
+    let scan: Option<&Scan> =
+        if is_invite { header::<InviteHeader>(record).map(|head| &head.scan) } else { None };
+    let start = if is_invite { size_of::<InviteHeader>() } else { size_of::<RecordHeader>() };
+    let Some(bytes) = record.get(start..start + head.length as usize) else { return false };
+    let frame = Frame {
+        link: LinkType::Ethernet,
+        timestamp: clock.wall(head.timestamp),
+        bytes,
+        wire_length: head.length,
+        scan,
+    };
+    each(&frame, head.timestamp);
+    true
+}
+
+fn pin(cpu: usize) -> Result<(), TapError> {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(cpu)
+        .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set))
+        .map_err(|source| {
+            TapError::system(format!("cannot pin the scoring thread to CPU {cpu}"), source)
+        })
+}
