@@ -18,4 +18,4 @@ pub const SCAN_LINES: usize = 64;
 /// Verifier budget of one XDP program: instructions that the kernel may visit
 /// while proving it safe (the kernel's own limit is one million). A test fails
 /// when a program needs more.
-pub const VERIFIER_BUDGET: u32 = 100_000;
+pub const VERIFIER_BUDGET: u32 = 300_000;

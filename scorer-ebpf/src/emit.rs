@@ -3,7 +3,10 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::xdp_action::XDP_DROP,
+    bindings::{
+        xdp_action::{XDP_DROP, XDP_PASS},
+        xdp_md,
+    },
     helpers::{bpf_ktime_get_ns, bpf_ringbuf_output, bpf_xdp_load_bytes},
     maps::RingBuf,
 };
@@ -11,89 +14,116 @@ use scorer_common::{
     Counter,
     fingerprint::{BLOCK, Text, newlines_of_word, scan},
     limits::{FRAME, SCAN_BYTES},
-    record::{InviteHeader, Kind, RecordHeader, VERSION},
+    record::{GATE_ALLOWED, InviteHeader, RecordHeader, VERSION},
 };
 
 use crate::{
+    counters::Counters,
+    ctx::Ctx,
     gate::{self, Outcome},
+    job::Job,
     maps::{DIALOG_SCRATCH, DIALOGS, INVITE_SCRATCH, INVITES, InviteScratch, SLEEPING},
-    sip::{PASS, Packet},
 };
 
-/// An INVITE: gate, copy, scan, gate, ring.
+/// An INVITE: copy, scan, gate, ring. The action.
+///
+/// A global function, as the kernel calls it: the verifier takes it apart from
+/// its callers, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn scorer_invite(ctx: *mut xdp_md) -> u32 {
+    let (Some(counters), Some(job)) = (Counters::get(), Job::get()) else { return XDP_PASS };
+    emit_invite(Ctx::from_raw(ctx), counters, job).unwrap_or(XDP_PASS)
+}
+
 #[inline(always)]
-pub fn invite(packet: &Packet<'_>) -> Option<u32> {
-    let Outcome::Pass(by_source) = gate::by_source(packet) else { return Some(XDP_DROP) };
+pub fn invite(ctx: Ctx) -> u32 {
+    scorer_invite(ctx.raw())
+}
+
+#[inline(always)]
+fn emit_invite(ctx: Ctx, counters: Counters, job: Job) -> Option<u32> {
     let scratch = INVITE_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: the scratch is this CPU's, and nothing interrupts the program on
     // this CPU that would use it as well.
     unsafe {
-        let length = copy(packet, (&raw mut (*scratch).frame).cast())?;
-        let text = packet.text;
-        let seen = if packet.text_length < SCAN_BYTES { packet.text_length } else { SCAN_BYTES };
+        let length = copy(ctx, counters, (&raw mut (*scratch).frame).cast())?;
+        let text = job.text();
+        let seen = job.text_length();
+        let seen = if seen < SCAN_BYTES { seen } else { SCAN_BYTES };
         scan(&Copied { scratch, text }, seen as u32, &raw mut (*scratch).head.scan);
-        let by_message = if by_source & scorer_common::record::GATE_ALLOWED != 0 {
-            0
-        } else {
-            let Outcome::Pass(bits) = gate::by_message(packet, scratch, text) else {
-                return Some(XDP_DROP);
-            };
-            bits
-        };
-        (&raw mut (*scratch).head.record)
-            .write(header(packet, Kind::Invite, by_source | by_message));
+        let mut bits = job.gate() as u8;
+        if bits & GATE_ALLOWED == 0 {
+            match gate::by_message(counters, scratch, job) {
+                Outcome::Pass(more) => bits |= more,
+                Outcome::Drop => return Some(XDP_DROP),
+            }
+        }
+        (&raw mut (*scratch).head.record).write(header(ctx, job, length, bits));
         let size = size_of::<InviteHeader>() as u64 + length;
-        output(packet, &INVITES, scratch.cast(), size, Counter::InviteRingFull);
+        output(counters, &INVITES, scratch.cast(), size, Counter::InviteRingFull);
     }
-    PASS
+    Some(XDP_PASS)
 }
 
-/// Anything else: copy, ring.
+/// Anything else: copy, ring. The action.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn scorer_dialog(ctx: *mut xdp_md) -> u32 {
+    let (Some(counters), Some(job)) = (Counters::get(), Job::get()) else { return XDP_PASS };
+    emit_dialog(Ctx::from_raw(ctx), counters, job).unwrap_or(XDP_PASS)
+}
+
 #[inline(always)]
-pub fn dialog(packet: &Packet<'_>, kind: Kind) -> Option<u32> {
+pub fn dialog(ctx: Ctx) -> u32 {
+    scorer_dialog(ctx.raw())
+}
+
+#[inline(always)]
+fn emit_dialog(ctx: Ctx, counters: Counters, job: Job) -> Option<u32> {
     let scratch = DIALOG_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: as above.
     unsafe {
-        let length = copy(packet, (&raw mut (*scratch).frame).cast())?;
-        (&raw mut (*scratch).head).write(header(packet, kind, 0));
+        let length = copy(ctx, counters, (&raw mut (*scratch).frame).cast())?;
+        (&raw mut (*scratch).head).write(header(ctx, job, length, 0));
         let size = size_of::<RecordHeader>() as u64 + length;
-        output(packet, &DIALOGS, scratch.cast(), size, Counter::DialogRingFull);
+        output(counters, &DIALOGS, scratch.cast(), size, Counter::DialogRingFull);
     }
-    PASS
+    Some(XDP_PASS)
 }
 
 /// Copies the whole frame to `to`, which holds [`FRAME`] bytes; its length.
 #[inline(always)]
-unsafe fn copy(packet: &Packet<'_>, to: *mut c_void) -> Option<u64> {
-    let length = packet.frame_length;
+unsafe fn copy(ctx: Ctx, counters: Counters, to: *mut c_void) -> Option<u64> {
+    let length = ctx.length();
     // The comparison must be of the very register that goes to the helper: the
     // verifier does not see that a truncated copy of it has the same bounds.
     if length == 0 || length > FRAME as u64 {
-        packet.counters.add(Counter::Oversize);
+        counters.add(Counter::Oversize);
         return None;
     }
     // SAFETY: `to` holds FRAME bytes, which is no less than `length`.
-    if unsafe { bpf_xdp_load_bytes(packet.ctx.ctx, 0, to, length as u32) } < 0 {
-        packet.counters.add(Counter::CopyFailed);
+    if unsafe { bpf_xdp_load_bytes(ctx.raw(), 0, to, length as u32) } < 0 {
+        counters.add(Counter::CopyFailed);
         return None;
     }
     Some(length)
 }
 
 #[inline(always)]
-fn header(packet: &Packet<'_>, kind: Kind, gate: u8) -> RecordHeader {
+fn header(ctx: Ctx, job: Job, length: u64, gate: u8) -> RecordHeader {
     RecordHeader {
         version: VERSION,
-        kind: kind as u8,
+        kind: job.kind() as u8,
         gate,
         reserved0: 0,
-        ifindex: packet.ctx.ingress_ifindex() as u32,
+        ifindex: ctx.interface(),
         // SAFETY: the helper takes nothing.
         timestamp: unsafe { bpf_ktime_get_ns() },
-        length: packet.frame_length as u32,
-        payload: packet.text as u16,
-        queue: packet.ctx.rx_queue_index() as u16,
-        payload_length: packet.text_length as u32,
+        length: length as u32,
+        payload: job.text() as u16,
+        queue: ctx.queue() as u16,
+        payload_length: job.text_length() as u32,
         reserved1: 0,
     }
 }
@@ -102,7 +132,7 @@ fn header(packet: &Packet<'_>, kind: Kind, gate: u8) -> RecordHeader {
 const NO_WAKEUP: u64 = 1;
 
 #[inline(always)]
-unsafe fn output(packet: &Packet<'_>, ring: &RingBuf, data: *mut c_void, size: u64, full: Counter) {
+unsafe fn output(counters: Counters, ring: &RingBuf, data: *mut c_void, size: u64, full: Counter) {
     let sleeping = SLEEPING.get_ptr(0).is_some_and(|flag| {
         // SAFETY: a live map value. User space writes it; volatile, since it may
         // have changed since the last packet.
@@ -114,7 +144,7 @@ unsafe fn output(packet: &Packet<'_>, ring: &RingBuf, data: *mut c_void, size: u
         bpf_ringbuf_output(core::ptr::from_ref(ring).cast_mut().cast(), data, size, flags)
     };
     if result < 0 {
-        packet.counters.add(full);
+        counters.add(full);
     }
 }
 

@@ -3,35 +3,35 @@
 //! All reads go through [`read`], which compares with the packet's end anew:
 //! the verifier accepts nothing less. Offsets are bounded by [`DEEPEST`].
 
-use aya_ebpf::programs::XdpContext;
+use crate::{ctx::Ctx, job::Job};
 
 /// No header of interest begins further into the frame.
 pub const DEEPEST: usize = 1024;
 
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
-const VLAN: u16 = 0x8100;
-const QINQ: u16 = 0x88a8;
+const IPV4: u32 = 0x0800;
+const IPV6: u32 = 0x86dd;
+const VLAN: u32 = 0x8100;
+const QINQ: u32 = 0x88a8;
 
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
-const IPIP: u8 = 4;
-const IPV6_IN_IP: u8 = 41;
-const GRE: u8 = 47;
+pub const TCP: u32 = 6;
+pub const UDP: u32 = 17;
+const IPIP: u32 = 4;
+const IPV6_IN_IP: u32 = 41;
+const GRE: u32 = 47;
 
 /// VXLAN, RFC 7348.
-const VXLAN_PORT: u16 = 4789;
+const VXLAN_PORT: u32 = 4789;
 /// Transparent Ethernet bridging in GRE.
-const TEB: u16 = 0x6558;
-const ERSPAN_2: u16 = 0x88be;
-const ERSPAN_3: u16 = 0x22eb;
+const TEB: u32 = 0x6558;
+const ERSPAN_2: u32 = 0x88be;
+const ERSPAN_3: u32 = 0x22eb;
 
 /// IPv6 extension headers walked at most.
 const EXTENSIONS: u32 = 6;
 
 /// Reads a `T` at `offset`, in whatever alignment.
 #[inline(always)]
-pub fn read<T: Copy>(ctx: &XdpContext, offset: usize) -> Option<T> {
+pub fn read<T: Copy>(ctx: Ctx, offset: usize) -> Option<T> {
     if offset > DEEPEST {
         return None;
     }
@@ -45,188 +45,191 @@ pub fn read<T: Copy>(ctx: &XdpContext, offset: usize) -> Option<T> {
 }
 
 #[inline(always)]
-fn be16(ctx: &XdpContext, offset: usize) -> Option<u16> {
-    read::<u16>(ctx, offset).map(u16::from_be)
+fn be16(ctx: Ctx, offset: usize) -> Option<u32> {
+    read::<u16>(ctx, offset).map(|value| u16::from_be(value) as u32)
 }
 
-/// What the IP header says.
-pub struct Network {
-    /// Source address, IPv4 in the first four bytes.
-    pub source: [u8; 16],
-    /// Destination address, likewise.
-    pub destination: [u8; 16],
-    /// 4 or 6.
-    pub family: u8,
-    /// Protocol behind the header and its extensions.
-    pub protocol: u8,
-    /// Offset of what the IP packet carries.
-    pub payload: usize,
-    /// Offset behind the IP packet, as its length field says.
-    pub end: usize,
-    /// Fragment identification.
-    pub id: u32,
-    /// Fragment offset, in units of eight bytes.
-    pub fragment_offset: u16,
-    /// More fragments follow.
-    pub more_fragments: bool,
-}
+/// 1 when a header was understood and its results are in the job, else 0.
+type Understood = u32;
 
-impl Network {
-    #[inline(always)]
-    pub fn is_fragment(&self) -> bool {
-        self.more_fragments || self.fragment_offset != 0
-    }
-}
-
-/// Offset and EtherType of what an Ethernet frame at `offset` carries.
 #[inline(always)]
-fn ethernet(ctx: &XdpContext, offset: usize) -> Option<(u16, usize)> {
-    let mut kind = be16(ctx, offset + 12)?;
-    let mut offset = offset + 14;
-    for _ in 0..2 {
-        if kind != VLAN && kind != QINQ {
-            break;
+fn understood(result: Option<()>) -> Understood {
+    result.is_some() as u32
+}
+
+/// The Ethernet header at `job.offset`, with up to two VLAN tags.
+#[inline(never)]
+fn ethernet(ctx: Ctx, job: Job) -> Understood {
+    understood((|| {
+        let offset = job.offset();
+        let mut kind = be16(ctx, offset + 12)?;
+        let mut offset = offset + 14;
+        for _ in 0..2 {
+            if kind != VLAN && kind != QINQ {
+                break;
+            }
+            kind = be16(ctx, offset + 2)?;
+            offset += 4;
         }
-        kind = be16(ctx, offset + 2)?;
-        offset += 4;
-    }
-    Some((kind, offset))
+        job.set_ethertype(kind);
+        job.set_offset(offset);
+        Some(())
+    })())
 }
 
-#[inline(always)]
-fn network(ctx: &XdpContext, kind: u16, offset: usize) -> Option<Network> {
-    match kind {
-        IPV4 => ipv4(ctx, offset),
-        IPV6 => ipv6(ctx, offset),
+/// The IP header at `job.offset`.
+#[inline(never)]
+fn network(ctx: Ctx, job: Job) -> Understood {
+    understood(match job.ethertype() {
+        IPV4 => ipv4(ctx, job),
+        IPV6 => ipv6(ctx, job),
         _ => None,
-    }
-}
-
-#[inline(always)]
-fn ipv4(ctx: &XdpContext, offset: usize) -> Option<Network> {
-    let head: [u8; 20] = read(ctx, offset)?;
-    let header_length = ((head[0] & 0x0f) as usize) * 4;
-    if head[0] >> 4 != 4 || header_length < 20 {
-        return None;
-    }
-    let total = u16::from_be_bytes([head[2], head[3]]) as usize;
-    if total < header_length {
-        return None;
-    }
-    let fragment = u16::from_be_bytes([head[6], head[7]]);
-    let mut source = [0; 16];
-    let mut destination = [0; 16];
-    source[..4].copy_from_slice(&head[12..16]);
-    destination[..4].copy_from_slice(&head[16..20]);
-    Some(Network {
-        source,
-        destination,
-        family: 4,
-        protocol: head[9],
-        payload: offset + header_length,
-        end: offset + total,
-        id: u16::from_be_bytes([head[4], head[5]]) as u32,
-        fragment_offset: fragment & 0x1fff,
-        more_fragments: fragment & 0x2000 != 0,
     })
 }
 
 #[inline(always)]
-fn ipv6(ctx: &XdpContext, offset: usize) -> Option<Network> {
-    let head: [u8; 8] = read(ctx, offset)?;
-    if head[0] >> 4 != 6 {
+fn ipv4(ctx: Ctx, job: Job) -> Option<()> {
+    let offset = job.offset();
+    let [first, total, id, fragment, protocol]: [u16; 5] = read(ctx, offset)?;
+    let [source, destination]: [u32; 2] = read(ctx, offset + 12)?;
+    let first = first.to_le() as usize & 0xff;
+    let header_length = (first & 0x0f) * 4;
+    let total = u16::from_be(total) as usize;
+    if first >> 4 != 4 || header_length < 20 || total < header_length {
         return None;
     }
-    let mut net = Network {
-        source: read(ctx, offset + 8)?,
-        destination: read(ctx, offset + 24)?,
-        family: 6,
-        protocol: head[6],
-        payload: offset + 40,
-        end: offset + 40 + u16::from_be_bytes([head[4], head[5]]) as usize,
-        id: 0,
-        fragment_offset: 0,
-        more_fragments: false,
-    };
+    let fragment = u16::from_be(fragment) as u32;
+    // Four bytes of address in memory order, twelve of zero.
+    job.set_addresses([(source as u64).to_le(), 0], [(destination as u64).to_le(), 0]);
+    job.set_family(4);
+    job.set_protocol(u16::from_be(protocol) as u32 & 0xff);
+    job.set_payload(offset + header_length);
+    job.set_end(offset + total);
+    job.set_id(u16::from_be(id) as u32);
+    job.set_fragment_offset(fragment & 0x1fff);
+    job.set_more_fragments(fragment >> 13 & 1);
+    Some(())
+}
+
+#[inline(always)]
+fn ipv6(ctx: Ctx, job: Job) -> Option<()> {
+    let offset = job.offset();
+    let [first, _, _, _, high, low, next, _]: [u8; 8] = read(ctx, offset)?;
+    if first >> 4 != 6 {
+        return None;
+    }
+    job.set_addresses(read(ctx, offset + 8)?, read(ctx, offset + 24)?);
+    job.set_family(6);
+    job.set_protocol(next as u32);
+    job.set_payload(offset + 40);
+    job.set_end(offset + 40 + u16::from_be_bytes([high, low]) as usize);
+    job.set_id(0);
+    job.set_fragment_offset(0);
+    job.set_more_fragments(0);
     for _ in 0..EXTENSIONS {
-        match net.protocol {
+        let payload = job.payload();
+        match job.protocol() {
             // Hop-by-hop, routing, destination options, mobility (RFC 8200, 6275).
             0 | 43 | 60 | 135 => {
-                let [next, length]: [u8; 2] = read(ctx, net.payload)?;
-                net.protocol = next;
-                net.payload += (length as usize + 1) * 8;
+                let [next, length]: [u8; 2] = read(ctx, payload)?;
+                job.set_protocol(next as u32);
+                job.set_payload(payload + (length as usize + 1) * 8);
             }
             44 => {
-                let fragment: [u8; 8] = read(ctx, net.payload)?;
-                let bits = u16::from_be_bytes([fragment[2], fragment[3]]);
-                net.protocol = fragment[0];
-                net.payload += 8;
-                net.fragment_offset = bits >> 3;
-                net.more_fragments = bits & 1 != 0;
-                net.id =
-                    u32::from_be_bytes([fragment[4], fragment[5], fragment[6], fragment[7]]);
-                if net.fragment_offset != 0 {
+                let [next, _, high, low, a, b, c, d]: [u8; 8] = read(ctx, payload)?;
+                let bits = u16::from_be_bytes([high, low]) as u32;
+                job.set_protocol(next as u32);
+                job.set_payload(payload + 8);
+                job.set_fragment_offset(bits >> 3);
+                job.set_more_fragments(bits & 1);
+                job.set_id(u32::from_be_bytes([a, b, c, d]));
+                if bits >> 3 != 0 {
                     break;
                 }
             }
             _ => break,
         }
     }
-    Some(net)
+    Some(())
 }
 
-/// EtherType and offset of what is inside the tunnel or mirror that `net`
-/// carries; `None` where it carries none.
-#[inline(always)]
-fn tunnel(ctx: &XdpContext, net: &Network) -> Option<(u16, usize)> {
-    if net.is_fragment() {
-        return None;
+/// Nothing that is taken off.
+const NO_TUNNEL: u32 = 0;
+/// An IP header of `job.ethertype` at `job.offset`.
+const IP_INSIDE: u32 = 1;
+/// An Ethernet header at `job.offset`.
+const ETHERNET_INSIDE: u32 = 2;
+
+/// What the IP packet carries, if that is a tunnel or mirror.
+#[inline(never)]
+fn tunnel(ctx: Ctx, job: Job) -> u32 {
+    if job.is_fragment() {
+        return NO_TUNNEL;
     }
-    match net.protocol {
-        IPIP => Some((IPV4, net.payload)),
-        IPV6_IN_IP => Some((IPV6, net.payload)),
-        GRE => gre(ctx, net.payload),
-        UDP if be16(ctx, net.payload + 2)? == VXLAN_PORT => ethernet(ctx, net.payload + 16),
-        _ => None,
+    let payload = job.payload();
+    match job.protocol() {
+        IPIP => {
+            job.set_ethertype(IPV4);
+            job.set_offset(payload);
+            IP_INSIDE
+        }
+        IPV6_IN_IP => {
+            job.set_ethertype(IPV6);
+            job.set_offset(payload);
+            IP_INSIDE
+        }
+        GRE => gre(ctx, job, payload).unwrap_or(NO_TUNNEL),
+        UDP if be16(ctx, payload + 2) == Some(VXLAN_PORT) => {
+            job.set_offset(payload + 16);
+            ETHERNET_INSIDE
+        }
+        _ => NO_TUNNEL,
     }
 }
 
 /// RFC 2784 and 2890; ERSPAN as draft-foschiano-erspan tells it.
 #[inline(always)]
-fn gre(ctx: &XdpContext, offset: usize) -> Option<(u16, usize)> {
+fn gre(ctx: Ctx, job: Job, offset: usize) -> Option<u32> {
     let flags = be16(ctx, offset)?;
     let kind = be16(ctx, offset + 2)?;
     if flags & 0x0007 != 0 {
         // Version 1 is PPTP's.
         return None;
     }
-    let mut inner = offset + 4;
-    inner += if flags & 0x8000 != 0 { 4 } else { 0 };
-    inner += if flags & 0x2000 != 0 { 4 } else { 0 };
-    let sequence = flags & 0x1000 != 0;
-    inner += if sequence { 4 } else { 0 };
+    // Checksum, key and sequence number take four bytes each.
+    let optional = (flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1);
+    let inner = offset + 4 + 4 * optional as usize;
+    job.set_ethertype(kind);
     match kind {
-        IPV4 | IPV6 => Some((kind, inner)),
-        TEB => ethernet(ctx, inner),
-        // Type I has no header of its own, and no sequence number.
-        ERSPAN_2 => ethernet(ctx, if sequence { inner + 8 } else { inner }),
-        ERSPAN_3 => {
-            let last: u8 = read(ctx, inner + 11)?;
-            ethernet(ctx, if last & 1 != 0 { inner + 20 } else { inner + 12 })
+        IPV4 | IPV6 => {
+            job.set_offset(inner);
+            return Some(IP_INSIDE);
         }
-        _ => None,
+        TEB => job.set_offset(inner),
+        // Type I has no header of its own, and no sequence number.
+        ERSPAN_2 => job.set_offset(inner + 8 * (flags as usize >> 12 & 1)),
+        ERSPAN_3 => {
+            let [_, last]: [u8; 2] = read(ctx, inner + 10)?;
+            job.set_offset(inner + 12 + 8 * (last as usize & 1));
+        }
+        _ => return None,
     }
+    Some(ETHERNET_INSIDE)
 }
 
-/// The innermost IP header, and whether a tunnel was taken off before it.
+/// Leaves the innermost IP header in the job; `None` where there is none.
+/// Whether a tunnel was taken off before it.
 #[inline(always)]
-pub fn decode(ctx: &XdpContext) -> Option<(Network, bool)> {
-    let (kind, offset) = ethernet(ctx, 0)?;
-    let outer = network(ctx, kind, offset)?;
-    if let Some((kind, offset)) = tunnel(ctx, &outer)
-        && let Some(inner) = network(ctx, kind, offset)
-    {
-        return Some((inner, true));
+pub fn decode(ctx: Ctx, job: Job) -> Option<bool> {
+    job.set_offset(0);
+    if ethernet(ctx, job) == 0 || network(ctx, job) == 0 {
+        return None;
     }
-    Some((outer, false))
+    match tunnel(ctx, job) {
+        NO_TUNNEL => return Some(false),
+        ETHERNET_INSIDE if ethernet(ctx, job) == 0 => return None,
+        _ => {}
+    }
+    // What is inside and not IP, or cut short, is nobody's SIP either.
+    (network(ctx, job) != 0).then_some(true)
 }

@@ -8,19 +8,20 @@ use aya_ebpf::{helpers::bpf_ktime_get_ns, maps::lpm_trie::Key};
 use scorer_common::{
     Counter,
     gate::{
-        ALLOW, Bucket, DROP, LIMIT_DROPS, MARK, NUMBER_SEED, Rule, Settings, USE_BUCKETS,
-        USE_FINGERPRINT, USE_NUMBER, USE_SOURCE, number_step,
+        ALLOW, Bucket, DROP, LIMIT_DROPS, MARK, Rule, Settings, USE_BUCKETS, USE_FINGERPRINT,
+        USE_NUMBER, USE_SOURCE,
     },
-    limits::FRAME,
     record::{GATE_ALLOWED, GATE_DENIED, GATE_LIMITED},
 };
 
 use crate::{
+    counters::Counters,
+    identity::{find, scorer_number_of},
+    job::Job,
     maps::{
         GATE_BUCKETS, GATE_FINGERPRINT, GATE_NUMBER, GATE_SOURCE4, GATE_SOURCE6, InviteScratch,
         SETTINGS,
     },
-    sip::Packet,
 };
 
 /// What the gate says: bits for the record, or that the packet is dropped.
@@ -37,19 +38,19 @@ fn settings() -> Option<&'static Settings> {
 
 /// Applies a rule found in a table; `None` when it says nothing.
 #[inline(always)]
-fn apply(packet: &Packet<'_>, rule: Option<&Rule>, now: u64) -> Option<Outcome> {
+fn apply(counters: Counters, rule: Option<&Rule>, now: u64) -> Option<Outcome> {
     match rule?.action_at(now) {
         ALLOW => {
-            packet.counters.add(Counter::GateAllowed);
+            counters.add(Counter::GateAllowed);
             Some(Outcome::Pass(GATE_ALLOWED))
         }
         MARK => {
-            packet.counters.add(Counter::GateDenied);
+            counters.add(Counter::GateDenied);
             Some(Outcome::Pass(GATE_DENIED))
         }
         DROP => {
-            packet.counters.add(Counter::GateDenied);
-            packet.counters.add(Counter::GateDropped);
+            counters.add(Counter::GateDenied);
+            counters.add(Counter::GateDropped);
             Some(Outcome::Drop)
         }
         _ => None,
@@ -58,32 +59,32 @@ fn apply(packet: &Packet<'_>, rule: Option<&Rule>, now: u64) -> Option<Outcome> 
 
 /// Source rules and the source's bucket.
 #[inline(always)]
-pub fn by_source(packet: &Packet<'_>) -> Outcome {
+pub fn by_source(counters: Counters, job: Job) -> Outcome {
     let Some(settings) = settings() else { return Outcome::Pass(0) };
     if settings.gate & (USE_SOURCE | USE_BUCKETS) == 0 {
         return Outcome::Pass(0);
     }
     // SAFETY: the helper takes nothing.
     let now = unsafe { bpf_ktime_get_ns() };
-    let source = &packet.net.source;
+    let source = &job.source();
     let mut bits = 0;
     if settings.gate & USE_SOURCE != 0 {
-        let rule = if packet.net.family == 4 {
+        let rule = if job.family() == 4 {
             let [a, b, c, d, ..] = *source;
             GATE_SOURCE4.get(Key::new(32, [a, b, c, d]))
         } else {
             GATE_SOURCE6.get(Key::new(128, *source))
         };
-        match apply(packet, rule, now) {
+        match apply(counters, rule, now) {
             Some(Outcome::Pass(GATE_DENIED)) => bits = GATE_DENIED,
             Some(outcome) => return outcome,
             None => {}
         }
     }
     if settings.gate & USE_BUCKETS != 0 && !take(source, settings, now) {
-        packet.counters.add(Counter::GateLimited);
+        counters.add(Counter::GateLimited);
         if settings.gate & LIMIT_DROPS != 0 {
-            packet.counters.add(Counter::GateDropped);
+            counters.add(Counter::GateDropped);
             return Outcome::Drop;
         }
         bits |= GATE_LIMITED;
@@ -102,10 +103,9 @@ fn take(source: &[u8; 16], settings: &Settings, now: u64) -> bool {
     true
 }
 
-/// Fingerprint and number rules, once the message has been scanned. `text` is
-/// the offset of the message in the scratch frame.
+/// Fingerprint and number rules, once the message has been scanned.
 #[inline(always)]
-pub fn by_message(packet: &Packet<'_>, scratch: *const InviteScratch, text: usize) -> Outcome {
+pub fn by_message(counters: Counters, scratch: *const InviteScratch, job: Job) -> Outcome {
     let Some(settings) = settings() else { return Outcome::Pass(0) };
     if settings.gate & (USE_FINGERPRINT | USE_NUMBER) == 0 {
         return Outcome::Pass(0);
@@ -115,59 +115,20 @@ pub fn by_message(packet: &Packet<'_>, scratch: *const InviteScratch, text: usiz
     if settings.gate & USE_FINGERPRINT != 0 {
         // SAFETY: the value is copied before anything else can touch the table.
         let rule = unsafe { GATE_FINGERPRINT.get(scan.fingerprint) };
-        if let Some(outcome) = apply(packet, rule, now) {
+        if let Some(outcome) = apply(counters, rule, now) {
             return outcome;
         }
     }
     if settings.gate & USE_NUMBER != 0 {
-        for line in [scan.from, scan.asserted] {
-            if line == 0 {
-                continue;
-            }
-            let hash = number_of(scratch, text + line as usize);
-            if hash == NUMBER_SEED {
-                continue;
-            }
+        find(scratch, job);
+        for identity in 0..2 {
+            let hash = scorer_number_of(identity);
             // SAFETY: as above.
             let rule = unsafe { GATE_NUMBER.get(hash) };
-            if let Some(outcome) = apply(packet, rule, now) {
+            if let Some(outcome) = apply(counters, rule, now) {
                 return outcome;
             }
         }
     }
     Outcome::Pass(0)
-}
-
-/// Bytes of an identity line looked at.
-const LINE: usize = 192;
-
-/// Hash of the digits in the user part of the first sip, sips or tel URI of the
-/// line at `start`. A name that contains such text before the URI hides the
-/// number from the gate, not from user space.
-#[inline(never)]
-fn number_of(scratch: *const InviteScratch, start: usize) -> u64 {
-    let mut hash = NUMBER_SEED;
-    let mut last = 0u32;
-    let mut inside = false;
-    for i in 0..LINE {
-        // SAFETY: the mask keeps the index inside the scratch frame.
-        let byte = unsafe {
-            (&raw const (*scratch).frame).cast::<u8>().add((start + i) & (FRAME - 1)).read_volatile()
-        };
-        if byte == b'\n' {
-            break;
-        }
-        if inside {
-            if byte == b'@' || byte == b';' || byte == b'>' {
-                break;
-            }
-            hash = number_step(hash, byte);
-        } else if byte == b':' {
-            let three = last & 0x00ff_ffff;
-            // Lower case, last letter lowest: "sip", "ips" of sips, "tel".
-            inside = three == 0x0073_6970 || three == 0x0069_7073 || three == 0x0074_656c;
-        }
-        last = last << 8 | (byte | 0x20) as u32;
-    }
-    hash
 }

@@ -11,9 +11,12 @@
 #![no_main]
 
 mod counters;
+mod ctx;
 mod emit;
 mod frame;
 mod gate;
+mod identity;
+mod job;
 mod maps;
 mod sip;
 
@@ -22,7 +25,7 @@ use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext
 /// The passive program: recognises SIP, copies what user space needs, passes.
 #[xdp(frags)]
 pub fn tap(ctx: XdpContext) -> u32 {
-    sip::handle(&ctx).unwrap_or(XDP_PASS)
+    sip::handle(ctx::Ctx::new(&ctx)).unwrap_or(XDP_PASS)
 }
 
 #[cfg(not(test))]

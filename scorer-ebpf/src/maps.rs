@@ -82,3 +82,6 @@ pub static INVITE_SCRATCH: PerCpuArray<InviteScratch> = PerCpuArray::with_max_en
 
 #[map]
 pub static DIALOG_SCRATCH: PerCpuArray<DialogScratch> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub static JOB: PerCpuArray<crate::job::Fields> = PerCpuArray::with_max_entries(1, 0);
