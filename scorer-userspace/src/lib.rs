@@ -19,3 +19,6 @@ pub mod number;
 pub mod sip;
 pub mod tap;
 pub mod time;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,151 @@
+//! Header names: long and compact forms, compared without case.
+
+macro_rules! names {
+    ($($variant:ident $long:literal $($compact:literal)?),+ $(,)?) => {
+        /// Header names that something here asks for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[expect(missing_docs, reason = "the names are the headers")]
+        pub enum HeaderName {
+            $($variant,)+
+            /// Not in this list.
+            Other,
+        }
+
+        impl HeaderName {
+            /// How many there are, [`Self::Other`] included.
+            pub const COUNT: usize = Self::Other as usize + 1;
+
+            /// Canonical spelling; empty for [`Self::Other`].
+            pub const fn long(self) -> &'static str {
+                match self { $(Self::$variant => $long,)+ Self::Other => "" }
+            }
+        }
+
+        const LONG: &[(&[u8], HeaderName)] = &[$(($long.as_bytes(), HeaderName::$variant)),+];
+
+        /// Compact forms (RFC 3261 section 7.3.3 and the IANA registry).
+        const COMPACT: [HeaderName; 26] = {
+            let mut table = [HeaderName::Other; 26];
+            $($(table[($compact as u8 - b'a') as usize] = HeaderName::$variant;)?)+
+            table
+        };
+    };
+}
+
+names! {
+    Via "Via" 'v', From "From" 'f', To "To" 't', CallId "Call-ID" 'i', CSeq "CSeq",
+    Contact "Contact" 'm', MaxForwards "Max-Forwards", ContentType "Content-Type" 'c',
+    ContentLength "Content-Length" 'l', ContentEncoding "Content-Encoding" 'e',
+    ContentDisposition "Content-Disposition", RecordRoute "Record-Route", Route "Route",
+    UserAgent "User-Agent", Server "Server", Allow "Allow", Supported "Supported" 'k',
+    Require "Require", ProxyRequire "Proxy-Require", Unsupported "Unsupported", Accept "Accept",
+    AcceptEncoding "Accept-Encoding", AcceptLanguage "Accept-Language",
+    AcceptContact "Accept-Contact" 'a', RejectContact "Reject-Contact" 'j',
+    RequestDisposition "Request-Disposition" 'd', SessionExpires "Session-Expires" 'x',
+    MinSe "Min-SE", Expires "Expires", Date "Date", Timestamp "Timestamp", Subject "Subject" 's',
+    Organization "Organization", Priority "Priority", Reason "Reason", Warning "Warning",
+    PAssertedIdentity "P-Asserted-Identity", PPreferredIdentity "P-Preferred-Identity",
+    RemotePartyId "Remote-Party-ID", Privacy "Privacy", Diversion "Diversion",
+    HistoryInfo "History-Info", ReferredBy "Referred-By" 'b', ReferTo "Refer-To" 'r',
+    Replaces "Replaces", Identity "Identity" 'y', IdentityInfo "Identity-Info" 'n',
+    PChargingVector "P-Charging-Vector", PAccessNetworkInfo "P-Access-Network-Info",
+    PEarlyMedia "P-Early-Media", PAssertedService "P-Asserted-Service",
+    PPreferredService "P-Preferred-Service", PVisitedNetworkId "P-Visited-Network-ID",
+    PCalledPartyId "P-Called-Party-ID", CallInfo "Call-Info", AlertInfo "Alert-Info",
+    UserToUser "User-to-User", Geolocation "Geolocation", ResourcePriority "Resource-Priority",
+    Authorization "Authorization", ProxyAuthorization "Proxy-Authorization",
+    WwwAuthenticate "WWW-Authenticate", ProxyAuthenticate "Proxy-Authenticate",
+    MimeVersion "MIME-Version", Event "Event" 'o', AllowEvents "Allow-Events" 'u',
+    InReplyTo "In-Reply-To", ReplyTo "Reply-To", Path "Path", RAck "RAck", RSeq "RSeq",
+    SecurityClient "Security-Client", SecurityVerify "Security-Verify",
+}
+
+/// Longest name in the list, bytes.
+const LONGEST: usize = 24;
+
+/// Where the names of one length start in [`BY_LENGTH`].
+const STARTS: [u8; LONGEST + 2] = {
+    let mut starts = [0; LONGEST + 2];
+    let mut length = 0;
+    let mut at = 0;
+    while length <= LONGEST {
+        starts[length] = at;
+        let mut i = 0;
+        while i < LONG.len() {
+            if LONG[i].0.len() == length {
+                at += 1;
+            }
+            i += 1;
+        }
+        length += 1;
+    }
+    assert!(at as usize == LONG.len());
+    starts[LONGEST + 1] = at;
+    starts
+};
+
+/// Indexes into [`LONG`], by length.
+const BY_LENGTH: [u8; LONG.len()] = {
+    let mut sorted = [0; LONG.len()];
+    let mut at = 0;
+    let mut length = 0;
+    while length <= LONGEST {
+        let mut i = 0;
+        while i < LONG.len() {
+            if LONG[i].0.len() == length {
+                sorted[at] = i as u8;
+                at += 1;
+            }
+            i += 1;
+        }
+        length += 1;
+    }
+    sorted
+};
+
+impl HeaderName {
+    /// The name that `raw` spells.
+    pub fn parse(raw: &[u8]) -> Self {
+        let &[first, ..] = raw else { return Self::Other };
+        if raw.len() == 1 {
+            let index = first.to_ascii_lowercase().wrapping_sub(b'a');
+            return COMPACT.get(usize::from(index)).copied().unwrap_or(Self::Other);
+        }
+        if raw.len() > LONGEST {
+            return Self::Other;
+        }
+        let range = usize::from(STARTS[raw.len()])..usize::from(STARTS[raw.len() + 1]);
+        for index in &BY_LENGTH[range] {
+            let (long, name) = LONG[usize::from(*index)];
+            if long[0] | 0x20 == first | 0x20 && long.eq_ignore_ascii_case(raw) {
+                return name;
+            }
+        }
+        Self::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderName, LONG};
+
+    #[test]
+    fn every_name_is_found_in_any_case() {
+        for (long, name) in LONG {
+            assert_eq!(HeaderName::parse(long), *name);
+            assert_eq!(HeaderName::parse(&long.to_ascii_uppercase()), *name);
+            assert_eq!(name.long().as_bytes(), *long);
+        }
+    }
+
+    #[test]
+    fn compact_and_unknown() {
+        assert_eq!(HeaderName::parse(b"v"), HeaderName::Via);
+        assert_eq!(HeaderName::parse(b"F"), HeaderName::From);
+        assert_eq!(HeaderName::parse(b"y"), HeaderName::Identity);
+        for other in [&b""[..], b"z", b"1", b"\xff", b"Froms", b"X-Anything-At-All-That-Is-Long"] {
+            assert_eq!(HeaderName::parse(other), HeaderName::Other);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! URIs, name-addr values, parameters (RFC 3261 section 19.1 and 25.1, RFC 3966).
+
+use super::text::{number, quoted, split_at_byte, starts_with, trim};
+
+/// A URI's scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the schemes")]
+pub enum Scheme {
+    Sip,
+    Sips,
+    Tel,
+    Other,
+}
+
+/// A URI, its parts as they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// All of it.
+    pub raw: &'a [u8],
+    /// Scheme.
+    pub scheme: Scheme,
+    /// User part without its parameters and password; the number of a tel URI.
+    /// Escapes as they stand.
+    pub user: Option<&'a [u8]>,
+    /// User part with its parameters, without the password.
+    pub user_full: Option<&'a [u8]>,
+    /// Parameters in the user part (`;npdi;rn=…` before the @).
+    pub user_params: Params<'a>,
+    /// Host without brackets; empty for tel.
+    pub host: &'a [u8],
+    /// Port.
+    pub port: Option<u16>,
+    /// URI parameters.
+    pub params: Params<'a>,
+}
+
+impl<'a> Uri<'a> {
+    /// Parses one URI; what is not sip, sips or tel has only `raw`.
+    pub fn parse(raw: &'a [u8]) -> Self {
+        let raw = trim(raw);
+        let mut uri = Self {
+            raw,
+            scheme: Scheme::Other,
+            user: None,
+            user_full: None,
+            user_params: Params(&[]),
+            host: &[],
+            port: None,
+            params: Params(&[]),
+        };
+        let (scheme, Some(rest)) = split_at_byte(raw, b':') else { return uri };
+        let scheme = trim(scheme);
+        if scheme.eq_ignore_ascii_case(b"tel") {
+            uri.scheme = Scheme::Tel;
+            let (number, params) = split_at_byte(rest, b';');
+            uri.user = Some(trim(number));
+            uri.user_full = uri.user;
+            uri.params = Params(params.unwrap_or_default());
+            return uri;
+        }
+        uri.scheme = if scheme.eq_ignore_ascii_case(b"sip") {
+            Scheme::Sip
+        } else if scheme.eq_ignore_ascii_case(b"sips") {
+            Scheme::Sips
+        } else {
+            return uri;
+        };
+        // An @ must be escaped everywhere but behind the user part.
+        let (before, after) = split_at_byte(rest, b'@');
+        let host = if let Some(host) = after {
+            let (full, _password) = split_at_byte(before, b':');
+            let (user, params) = split_at_byte(full, b';');
+            uri.user = Some(user);
+            uri.user_full = Some(full);
+            uri.user_params = Params(params.unwrap_or_default());
+            host
+        } else {
+            rest
+        };
+        let end = memchr::memchr2(b';', b'?', host).unwrap_or(host.len());
+        (uri.host, uri.port) = host_port(&host[..end]);
+        if host.get(end) == Some(&b';') {
+            uri.params = Params(split_at_byte(&host[end + 1..], b'?').0);
+        }
+        uri
+    }
+}
+
+/// Host without brackets, and port where it is one.
+pub(super) fn host_port(text: &[u8]) -> (&[u8], Option<u16>) {
+    let text = trim(text);
+    let (host, port) = if let [b'[', rest @ ..] = text {
+        let (host, after) = split_at_byte(rest, b']');
+        (host, after.and_then(|after| split_at_byte(after, b':').1))
+    } else {
+        split_at_byte(text, b':')
+    };
+    let port = port.and_then(number).and_then(|port| u16::try_from(port).ok());
+    (trim(host), port)
+}
+
+/// `name=value` pairs between semicolons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Params<'a>(pub &'a [u8]);
+
+impl<'a> Params<'a> {
+    /// Value of the first `name` (compared without case), unquoted; empty for a flag.
+    pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            while !rest.is_empty() {
+                let (param, after) = split_param(rest);
+                rest = after;
+                let (name, value) = split_at_byte(param, b'=');
+                let name = trim(name);
+                if !name.is_empty() {
+                    return Some((name, unquote(trim(value.unwrap_or_default()))));
+                }
+            }
+            None
+        })
+    }
+}
+
+/// Splits at the first semicolon that is not in a quoted string.
+fn split_param(text: &[u8]) -> (&[u8], &[u8]) {
+    let mut from = 0;
+    while let Some(at) = memchr::memchr2(b';', b'"', &text[from..]) {
+        let at = from + at;
+        if text[at] == b';' {
+            return (&text[..at], &text[at + 1..]);
+        }
+        from = at + quoted(&text[at..]);
+    }
+    (text, &[])
+}
+
+fn unquote(text: &[u8]) -> &[u8] {
+    match text {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => text,
+    }
+}
+
+/// `"display" <uri>;params` or `uri;params`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameAddr<'a> {
+    /// Display name, without quotes, escapes as they stand.
+    pub display: Option<&'a [u8]>,
+    /// URI.
+    pub uri: Uri<'a>,
+    /// Header parameters.
+    pub params: Params<'a>,
+}
+
+impl<'a> NameAddr<'a> {
+    /// Parses one value; `None` when it is empty or `*`.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = trim(value);
+        if value.is_empty() || value == b"*" {
+            return None;
+        }
+        let (display, rest) = if value[0] == b'"' {
+            let (name, rest) = value.split_at(quoted(value));
+            (Some(unquote(name)), rest)
+        } else {
+            (None, value)
+        };
+        let Some(open) = memchr::memchr(b'<', rest) else {
+            // Without brackets parameters are the header's (RFC 3261 section 20).
+            let (uri, params) = split_bare(trim(rest));
+            return Some(Self { display, uri: Uri::parse(uri), params: Params(params) });
+        };
+        let before = trim(&rest[..open]);
+        let display = display.or((!before.is_empty()).then_some(before));
+        let (uri, after) = split_at_byte(&rest[open + 1..], b'>');
+        let params = after.and_then(|after| split_at_byte(after, b';').1).unwrap_or_default();
+        Some(Self { display, uri: Uri::parse(uri), params: Params(params) })
+    }
+
+    /// The `tag` parameter.
+    pub fn tag(&self) -> Option<&'a [u8]> {
+        self.params.get(b"tag")
+    }
+}
+
+/// Splits a URI without brackets from header parameters: at the first semicolon
+/// behind the user part, which may hold some itself.
+fn split_bare(text: &[u8]) -> (&[u8], &[u8]) {
+    let user_end = memchr::memchr(b'@', text).unwrap_or(0);
+    match memchr::memchr(b';', &text[user_end..]) {
+        Some(at) => (&text[..user_end + at], &text[user_end + at + 1..]),
+        None => (text, &[]),
+    }
+}
+
+/// One Via value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via<'a> {
+    /// `UDP`, `TCP`, `TLS`, … as it stands.
+    pub transport: &'a [u8],
+    /// sent-by host, without brackets.
+    pub host: &'a [u8],
+    /// sent-by port.
+    pub port: Option<u16>,
+    /// Parameters: branch, received, rport, ….
+    pub params: Params<'a>,
+}
+
+impl<'a> Via<'a> {
+    /// Parses one value. Blanks around the slashes are legal.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = trim(value);
+        if !starts_with(value, b"SIP") {
+            return None;
+        }
+        let (_protocol, rest) = split_at_byte(value, b'/');
+        let (_version, rest) = split_at_byte(rest?, b'/');
+        let rest = trim(rest?);
+        let end = rest.iter().position(|b| super::text::is_blank(*b)).unwrap_or(rest.len());
+        let (transport, rest) = rest.split_at(end);
+        let (sent_by, params) = split_at_byte(rest, b';');
+        let (host, port) = host_port(sent_by);
+        Some(Self { transport, host, port, params: Params(params.unwrap_or_default()) })
+    }
+
+    /// The `branch` parameter.
+    pub fn branch(&self) -> Option<&'a [u8]> {
+        self.params.get(b"branch")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NameAddr, Scheme, Uri, Via};
+
+    #[test]
+    fn uris() {
+        let uri = Uri::parse(b"sip:+44123;npdi:pw@[2001:db8::1]:5070;user=phone;lr?Subject=a");
+        assert_eq!(uri.scheme, Scheme::Sip);
+        assert_eq!(uri.user, Some(&b"+44123"[..]));
+        assert_eq!(uri.user_full, Some(&b"+44123;npdi"[..]));
+        assert_eq!(uri.user_params.get(b"NPDI"), Some(&b""[..]));
+        assert_eq!((uri.host, uri.port), (&b"2001:db8::1"[..], Some(5070)));
+        assert_eq!(uri.params.get(b"user"), Some(&b"phone"[..]));
+        assert_eq!(uri.params.get(b"lr"), Some(&b""[..]));
+        let tel = Uri::parse(b"TEL:+44-20-7946;phone-context=x");
+        assert_eq!((tel.scheme, tel.user), (Scheme::Tel, Some(&b"+44-20-7946"[..])));
+        let host = Uri::parse(b"sips:example.com:99999");
+        assert_eq!((host.user, host.host, host.port), (None, &b"example.com"[..], None));
+        assert_eq!(Uri::parse(b"http://x@y").scheme, Scheme::Other);
+        assert_eq!(Uri::parse(b"").scheme, Scheme::Other);
+    }
+
+    #[test]
+    fn name_addrs() {
+        let a = NameAddr::parse(b"\"A \\\"B\\\" <x>\" <sip:1@h;p=1>;tag=\"q;r\";x").unwrap();
+        assert_eq!(a.display, Some(&b"A \\\"B\\\" <x>"[..]));
+        assert_eq!(a.uri.user, Some(&b"1"[..]));
+        assert_eq!(a.uri.params.get(b"p"), Some(&b"1"[..]));
+        assert_eq!((a.tag(), a.params.get(b"x")), (Some(&b"q;r"[..]), Some(&b""[..])));
+        let b = NameAddr::parse(b"sip:a;b@h;tag=1").unwrap();
+        assert_eq!((b.uri.user, b.tag()), (Some(&b"a"[..]), Some(&b"1"[..])));
+        let c = NameAddr::parse(b"Bell, Alexander\r\n <sip:c@h>\r\n ; tag = 2").unwrap();
+        assert_eq!(c.display, Some(&b"Bell, Alexander"[..]));
+        assert_eq!(c.tag(), Some(&b"2"[..]));
+        let d = NameAddr::parse(b"<sip:d@h").unwrap();
+        assert_eq!(d.uri.host, b"h");
+        assert!(NameAddr::parse(b" * ").is_none());
+    }
+
+    #[test]
+    fn vias() {
+        let via =
+            Via::parse(b"SIP / 2.0\r\n / UDP  first.example.com: 4000;ttl=16 ;branch=z9").unwrap();
+        assert_eq!(
+            (via.transport, via.host, via.port),
+            (&b"UDP"[..], &b"first.example.com"[..], Some(4000))
+        );
+        assert_eq!(via.branch(), Some(&b"z9"[..]));
+        let six = Via::parse(b"SIP/2.0/TCP [2001:db8::9]:5060").unwrap();
+        assert_eq!(six.host, b"2001:db8::9");
+        assert!(Via::parse(b"HTTP/1.1").is_none());
+    }
+}
