@@ -11,7 +11,11 @@ use scorer_common::Scan;
 use crate::time::Timestamp;
 
 mod assembler;
+mod decode;
+mod dedup;
+mod defrag;
 pub mod pcap;
+mod tcp;
 
 pub use assembler::{Assembler, AssemblerConfig, AssemblerStats};
 

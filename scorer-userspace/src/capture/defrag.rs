@@ -1,0 +1,229 @@
+//! Joins IP fragments (RFC 791, RFC 8200 section 4.5) in bounded memory.
+
+use std::{collections::VecDeque, net::IpAddr, time::Duration};
+
+use super::decode::{Fragment, Ip};
+use crate::time::Timestamp;
+
+/// A datagram's payload at most, bytes.
+const DATAGRAM: usize = 65_535;
+/// Parts of one datagram at most.
+const PARTS: usize = 128;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    id: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    since: Timestamp,
+    data: Vec<u8>,
+    /// Ranges that have come, in no order.
+    parts: Vec<(u32, u32)>,
+    /// Known once the last fragment has come.
+    total: Option<u32>,
+    received: u32,
+}
+
+/// A joined datagram.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) payload: Vec<u8>,
+    pub(super) parts: u16,
+}
+
+/// What became of a fragment.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The datagram is whole.
+    Whole(Joined),
+    /// More has to come.
+    Kept,
+    /// Lies about its place, or disagrees with another: the datagram is given up.
+    Refused,
+}
+
+/// Datagrams under way.
+#[derive(Debug)]
+pub(super) struct Defragmenter {
+    /// Oldest first.
+    entries: VecDeque<Entry>,
+    capacity: usize,
+    timeout: Duration,
+    /// Datagrams given up to make room or for their age.
+    pub(super) expired: u64,
+}
+
+impl Defragmenter {
+    pub(super) fn new(capacity: usize, timeout: Duration) -> Self {
+        Self { entries: VecDeque::new(), capacity: capacity.max(1), timeout, expired: 0 }
+    }
+
+    /// Takes one fragment.
+    pub(super) fn push(&mut self, ip: &Ip<'_>, fragment: Fragment, now: Timestamp) -> Outcome {
+        while self.entries.front().is_some_and(|oldest| oldest.since.plus(self.timeout) < now) {
+            self.entries.pop_front();
+            self.expired += 1;
+        }
+        let (start, length) = (fragment.offset, ip.payload.len() as u32);
+        let end = start + length;
+        // Every part but the last is a multiple of eight bytes.
+        if length == 0 || end as usize > DATAGRAM || (fragment.more && length % 8 != 0) {
+            return Outcome::Refused;
+        }
+        let key = Key {
+            source: ip.source,
+            destination: ip.destination,
+            protocol: ip.protocol,
+            id: fragment.id,
+        };
+        let index = match self.entries.iter().position(|entry| entry.key == key) {
+            Some(index) => index,
+            None => {
+                if self.entries.len() >= self.capacity {
+                    self.entries.pop_front();
+                    self.expired += 1;
+                }
+                self.entries.push_back(Entry {
+                    key,
+                    since: now,
+                    data: Vec::new(),
+                    parts: Vec::new(),
+                    total: None,
+                    received: 0,
+                });
+                self.entries.len() - 1
+            }
+        };
+        let entry = &mut self.entries[index];
+        match entry.add(start, end, ip.payload, fragment.more) {
+            Some(false) => Outcome::Kept,
+            Some(true) => match self.entries.remove(index) {
+                Some(entry) => {
+                    Outcome::Whole(Joined { parts: entry.parts.len() as u16, payload: entry.data })
+                }
+                None => Outcome::Refused,
+            },
+            None => {
+                self.entries.remove(index);
+                Outcome::Refused
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the datagram is whole now; `None` when the part does not fit.
+    fn add(&mut self, start: u32, end: u32, bytes: &[u8], more: bool) -> Option<bool> {
+        if self.parts.contains(&(start, end)) {
+            // A mirrored or repeated part must say the same.
+            let same = self.data.get(start as usize..end as usize) == Some(bytes);
+            return same.then_some(false);
+        }
+        // Overlaps are an old way around inspection (RFC 5722): given up.
+        let overlaps = self.parts.iter().any(|(from, to)| start < *to && *from < end);
+        let beyond = self.total.is_some_and(|total| end > total);
+        let short = !more && self.parts.iter().any(|(_, to)| *to > end);
+        let two_ends = !more && self.total.is_some();
+        if overlaps || beyond || short || two_ends || self.parts.len() >= PARTS {
+            return None;
+        }
+        if self.data.len() < end as usize {
+            self.data.resize(end as usize, 0);
+        }
+        self.data[start as usize..end as usize].copy_from_slice(bytes);
+        self.parts.push((start, end));
+        self.received += end - start;
+        if !more {
+            self.total = Some(end);
+        }
+        Some(self.total == Some(self.received))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Defragmenter, Outcome};
+    use crate::{
+        capture::decode::{Fragment, Ip},
+        time::Timestamp,
+    };
+    use std::time::Duration;
+
+    fn part(payload: &[u8], id: u32, offset: u32, more: bool) -> (Ip<'_>, Fragment) {
+        let ip = Ip {
+            source: [192, 0, 2, 1].into(),
+            destination: [192, 0, 2, 2].into(),
+            protocol: 17,
+            payload,
+            ttl: 64,
+            dscp: 0,
+            id: Some(1),
+            dont_fragment: false,
+            fragment: None,
+            vlan: None,
+            tunnelled: false,
+        };
+        (ip, Fragment { id, offset, more })
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_repetition(order in Just((0..10usize).collect::<Vec<_>>()).prop_shuffle(), twice in 0..10usize) {
+            let data: Vec<u8> = (0..157u8).collect();
+            let chunks: Vec<_> = data.chunks(16).collect();
+            let mut pool = Defragmenter::new(4, Duration::from_secs(3));
+            let mut whole = None;
+            for index in order.iter().take(9).chain([&order[twice.min(8)], &order[9]]) {
+                let (ip, fragment) = part(chunks[*index], 7, *index as u32 * 16, *index != 9);
+                match pool.push(&ip, fragment, Timestamp(0)) {
+                    Outcome::Whole(joined) => whole = Some(joined),
+                    Outcome::Kept => {}
+                    Outcome::Refused => prop_assert!(false, "refused"),
+                }
+            }
+            let whole = whole.unwrap();
+            prop_assert_eq!((whole.payload, whole.parts), (data, 10));
+            prop_assert!(pool.entries.is_empty());
+        }
+    }
+
+    #[test]
+    fn endless_first_parts_stay_within_bounds() {
+        let mut pool = Defragmenter::new(8, Duration::from_secs(3));
+        for id in 0..100_000 {
+            let (ip, fragment) = part(&[0; 64], id, 65_000, true);
+            pool.push(&ip, fragment, Timestamp(u64::from(id)));
+        }
+        assert_eq!((pool.entries.len(), pool.expired), (8, 99_992));
+        let (ip, fragment) = part(&[0; 64], 1, 0, true);
+        pool.push(&ip, fragment, Timestamp::new(60, 0));
+        assert_eq!((pool.entries.len(), pool.expired), (1, 100_000));
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let push = |parts: &[(&[u8], u32, bool)]| {
+            let mut pool = Defragmenter::new(8, Duration::from_secs(3));
+            let mut last = Outcome::Kept;
+            for (bytes, offset, more) in parts {
+                let (ip, fragment) = part(bytes, 1, *offset, *more);
+                last = pool.push(&ip, fragment, Timestamp(0));
+            }
+            matches!(last, Outcome::Refused)
+        };
+        assert!(push(&[(&[0; 16], 0, true), (&[1; 16], 8, true)]), "overlap");
+        assert!(push(&[(&[0; 16], 0, true), (&[1; 16], 0, true)]), "disagreeing copy");
+        assert!(push(&[(&[0; 15], 0, true)]), "not a multiple of eight");
+        assert!(push(&[(&[0; 600], 65_000, false)]), "beyond a datagram");
+        assert!(push(&[(&[0; 16], 16, false), (&[0; 8], 40, false)]), "two ends");
+        assert!(push(&[(&[], 0, true)]), "empty");
+    }
+}
