@@ -1,1 +1,244 @@
-//! What is remembered of past calls: decayed counters and dialogs, in bounded memory.
+//! What is remembered of past calls: decayed counters and dialogs, in bounded
+//! memory.
+//!
+//! Time is the packets' own. Keys are hashes; no number is kept.
+
+mod counters;
+mod dialog;
+mod table;
+
+use std::{
+    hash::{Hash as _, Hasher as _},
+    net::IpAddr,
+};
+
+use rustc_hash::FxHasher;
+
+use crate::time::Timestamp;
+use counters::{Counts, Known, Outcome, Pace};
+use dialog::Dialog;
+use table::Table;
+
+pub use dialog::{Event, Seen};
+
+/// A call shorter than this, from answer or, unanswered, from INVITE, is brief.
+pub const BRIEF: f64 = 6.0;
+
+const CALLER: Pace = Pace { short: 60.0, long: 3600.0, period: 3600 };
+const CALLEE: Pace = Pace { short: 60.0, long: 3600.0, period: 600 };
+const SOURCE: Pace = Pace { short: 10.0, long: 60.0, period: 3600 };
+const PAIR: Pace = Pace { short: 60.0, long: 3600.0, period: 3600 };
+
+/// Sizes of the tables, entries (64 bytes each and 8 for the key).
+#[derive(Clone, Debug)]
+pub struct HistoryConfig {
+    /// Callers, and as many callees.
+    pub callers: usize,
+    /// Source addresses.
+    pub sources: usize,
+    /// Pairs of caller and callee.
+    pub pairs: usize,
+    /// Dialogs under way or lately ended.
+    pub dialogs: usize,
+    /// Mixed into every key, so that nobody who does not know it can pick keys
+    /// that drive others out.
+    pub seed: u64,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { callers: 1 << 18, sources: 1 << 14, pairs: 1 << 18, dialogs: 1 << 17, seed: 0 }
+    }
+}
+
+/// Who calls whom from where; hashes, 0 where unknown.
+#[derive(Clone, Copy, Debug)]
+pub struct CallKeys {
+    /// Network number, else number shown, else source and user.
+    pub caller: u64,
+    /// Number or user called.
+    pub callee: u64,
+    /// Source address.
+    pub source: u64,
+    /// Header fingerprint at this source.
+    pub fingerprint: u64,
+    /// The number is withheld.
+    pub withheld: bool,
+}
+
+/// What was known before a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the features of these names document them")]
+pub struct Recall {
+    pub caller_1m: f32,
+    pub caller_1h: f32,
+    pub callee_1m: f32,
+    pub callee_1h: f32,
+    pub source_10s: f32,
+    pub source_1m: f32,
+    pub pair_1h: f32,
+    pub withheld_to_callee_1h: f32,
+    pub caller_since_last: Option<f32>,
+    pub caller_distinct_callees: f32,
+    pub callee_distinct_callers: f32,
+    pub caller_answered: Option<f32>,
+    pub caller_short: Option<f32>,
+    pub caller_failed: Option<f32>,
+    pub source_failed: Option<f32>,
+    pub fingerprint_new: Option<bool>,
+}
+
+/// Counters of callers, callees, sources and pairs, and the dialogs under way.
+#[derive(Debug)]
+pub struct History {
+    callers: Table<Counts>,
+    callees: Table<Counts>,
+    sources: Table<Counts>,
+    pairs: Table<Counts>,
+    withheld: Table<Counts>,
+    fingerprints: Table<Counts>,
+    dialogs: Table<Dialog>,
+    seed: u64,
+}
+
+impl History {
+    /// A history that knows nothing.
+    pub fn new(config: &HistoryConfig) -> Self {
+        Self {
+            callers: Table::new(config.callers),
+            callees: Table::new(config.callers),
+            sources: Table::new(config.sources),
+            pairs: Table::new(config.pairs),
+            withheld: Table::new(config.callers / 4),
+            fingerprints: Table::new(config.sources * 4),
+            dialogs: Table::new(config.dialogs),
+            seed: config.seed,
+        }
+    }
+
+    /// Key of a byte string; `kind` keeps kinds apart.
+    pub fn key(&self, kind: u8, bytes: &[u8]) -> u64 {
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(self.seed ^ u64::from(kind));
+        hasher.write(bytes);
+        finish(hasher)
+    }
+
+    /// Key of an address.
+    pub fn address_key(&self, address: IpAddr) -> u64 {
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(self.seed ^ 0xadd);
+        address.hash(&mut hasher);
+        finish(hasher)
+    }
+
+    /// Key of two keys.
+    pub fn join(&self, a: u64, b: u64) -> u64 {
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(self.seed ^ a);
+        hasher.write_u64(b);
+        finish(hasher)
+    }
+
+    /// Entries that made room for others, over all tables.
+    pub fn evicted(&self) -> u64 {
+        [
+            &self.callers,
+            &self.callees,
+            &self.sources,
+            &self.pairs,
+            &self.withheld,
+            &self.fingerprints,
+        ]
+        .iter()
+        .map(|table| table.evicted)
+        .sum::<u64>()
+            + self.dialogs.evicted
+    }
+
+    /// Entries there is room for, over all tables.
+    pub fn capacity(&self) -> usize {
+        [
+            &self.callers,
+            &self.callees,
+            &self.sources,
+            &self.pairs,
+            &self.withheld,
+            &self.fingerprints,
+        ]
+        .iter()
+        .map(|table| table.capacity())
+        .sum::<usize>()
+            + self.dialogs.capacity()
+    }
+
+    /// What is known before a call. `own` is how many seconds ago an earlier
+    /// attempt of this very call was counted.
+    fn recall(&mut self, keys: &CallKeys, now: Timestamp, own: Option<f64>) -> Recall {
+        let known = |table: &mut Table<Counts>, key: u64, pace, own| {
+            table.get(key).map(|counts| counts.known(now, pace, own))
+        };
+        let caller = known(&mut self.callers, keys.caller, CALLER, own);
+        let callee = known(&mut self.callees, keys.callee, CALLEE, own);
+        let source = known(&mut self.sources, keys.source, SOURCE, own);
+        let pair_key = self.pair(keys);
+        let pair = known(&mut self.pairs, pair_key, PAIR, own);
+        let withheld = known(&mut self.withheld, keys.callee, PAIR, own.filter(|_| keys.withheld));
+        let fingerprint_known = self.fingerprints.get(keys.fingerprint).is_some();
+        let (c, e, s) =
+            (caller.unwrap_or_default(), callee.unwrap_or_default(), source.unwrap_or_default());
+        let first = |known: &Known| own.is_none() || known.long > 0.01;
+        Recall {
+            caller_1m: c.short,
+            caller_1h: c.long,
+            callee_1m: e.short,
+            callee_1h: e.long,
+            source_10s: s.short,
+            source_1m: s.long,
+            pair_1h: pair.unwrap_or_default().long,
+            withheld_to_callee_1h: withheld.unwrap_or_default().long,
+            caller_since_last: caller.filter(first).map(|known| known.since_last),
+            caller_distinct_callees: c.partners,
+            callee_distinct_callers: e.partners,
+            caller_answered: c.answered,
+            caller_short: c.brief,
+            caller_failed: c.failed,
+            source_failed: s.failed,
+            fingerprint_new: source.is_some().then_some(!fingerprint_known),
+        }
+    }
+
+    fn pair(&self, keys: &CallKeys) -> u64 {
+        self.join(keys.caller, keys.callee)
+    }
+
+    fn count(&mut self, keys: &CallKeys, now: Timestamp) {
+        let pair = self.pair(keys);
+        self.callers.entry(keys.caller).count(now, CALLER, keys.callee);
+        self.callees.entry(keys.callee).count(now, CALLEE, keys.caller);
+        self.sources.entry(keys.source).count(now, SOURCE, keys.callee);
+        self.pairs.entry(pair).count(now, PAIR, 0);
+        if keys.withheld {
+            self.withheld.entry(keys.callee).count(now, PAIR, keys.caller);
+        }
+        self.fingerprints.entry(keys.fingerprint).count(now, PAIR, 0);
+    }
+
+    fn outcome(&mut self, caller: u64, source: u64, now: Timestamp, outcome: Outcome) {
+        if let Some(counts) = self.callers.get(caller) {
+            counts.outcome(now, CALLER, outcome);
+        }
+        if let Some(counts) = self.sources.get(source) {
+            counts.outcome(now, SOURCE, outcome);
+        }
+    }
+}
+
+/// Never 0, and good in every bit.
+fn finish(hasher: FxHasher) -> u64 {
+    let hash = hasher.finish();
+    (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) | 1
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What several groups of features look at, parsed once.
+
+use std::net::IpAddr;
+
+use crate::{
+    capture::PacketMeta,
+    number::Number,
+    sip::{HeaderName, Message, NameAddr, Uri, Via},
+};
+
+/// A call on its way through the features.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The INVITE.
+    pub message: &'a Message<'a>,
+    /// The headers below it.
+    pub meta: &'a PacketMeta,
+    /// What was read of it.
+    pub parts: Parts<'a>,
+}
+
+/// The INVITE's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// From.
+    pub from: Option<NameAddr<'a>>,
+    /// To.
+    pub to: Option<NameAddr<'a>>,
+    /// Request-URI.
+    pub request_uri: Option<Uri<'a>>,
+    /// Contact.
+    pub contact: Option<NameAddr<'a>>,
+    /// Topmost Via.
+    pub via: Option<Via<'a>>,
+    /// User the network asserts: P-Asserted-Identity, else Remote-Party-ID.
+    pub network_user: Option<&'a [u8]>,
+    /// P-Asserted-Identity values.
+    pub asserted: usize,
+    /// Number shown; `None` when it is withheld or no number.
+    pub shown: Option<Number>,
+    /// The network's number.
+    pub network: Option<Number>,
+    /// The number called.
+    pub callee: Option<Number>,
+    /// From shows nobody.
+    pub anonymous: bool,
+    /// Privacy asks to hide the identity.
+    pub privacy: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// Reads them; `home` is the country code of national numbers.
+    pub fn of(message: &Message<'a>, home: Option<u16>) -> Self {
+        let (from, to, request_uri) = (message.from(), message.to(), message.request_uri());
+        let user = |uri: Option<Uri<'a>>| uri.and_then(|uri| uri.user).filter(|u| !u.is_empty());
+        let number = |user: &'a [u8]| Number::parse(user, home);
+        let from_user = user(from.map(|from| from.uri));
+        let anonymous = from_user.is_none_or(is_anonymous);
+        let mut asserted = 0;
+        let mut network_user = None;
+        for identity in message.asserted_identities() {
+            asserted += 1;
+            let user = user(Some(identity.uri)).filter(|user| !is_anonymous(user));
+            // Of a sip and a tel URI the one that is a number counts.
+            if network_user.is_none_or(|known| number(known).is_none()) {
+                network_user = user.or(network_user);
+            }
+        }
+        let network_user = network_user.or_else(|| {
+            let party = message.values(HeaderName::RemotePartyId).next()?;
+            user(Some(NameAddr::parse(party)?.uri)).filter(|user| !is_anonymous(user))
+        });
+        Self {
+            from,
+            to,
+            request_uri,
+            contact: message.contact(),
+            via: message.top_via(),
+            network_user,
+            asserted,
+            shown: from_user.filter(|_| !anonymous).and_then(number),
+            network: network_user.and_then(number),
+            callee: user(request_uri).or_else(|| user(to.map(|to| to.uri))).and_then(number),
+            anonymous,
+            privacy: asks_privacy(message),
+        }
+    }
+
+    /// User part of From; empty when there is none.
+    pub fn from_user(&self) -> &'a [u8] {
+        self.from.and_then(|from| from.uri.user_full).unwrap_or_default()
+    }
+
+    /// User part of To; empty when there is none.
+    pub fn to_user(&self) -> &'a [u8] {
+        self.to.and_then(|to| to.uri.user_full).unwrap_or_default()
+    }
+
+    /// User called: of the Request-URI, else of To.
+    pub fn callee_user(&self) -> &'a [u8] {
+        self.request_uri
+            .and_then(|uri| uri.user)
+            .filter(|user| !user.is_empty())
+            .or_else(|| self.to.and_then(|to| to.uri.user))
+            .unwrap_or_default()
+    }
+
+    /// Whether the number is not to be presented.
+    pub fn withheld(&self) -> bool {
+        self.anonymous || self.privacy
+    }
+}
+
+/// RFC 3323 section 4.1.1.3, and what networks write beside it.
+fn is_anonymous(user: &[u8]) -> bool {
+    [&b"anonymous"[..], b"unknown", b"unavailable", b"restricted", b"private", b"withheld"]
+        .iter()
+        .any(|name| user.eq_ignore_ascii_case(name))
+}
+
+/// Privacy: id, user or header (RFC 3323, 3325), or a Remote-Party-ID that says so.
+fn asks_privacy(message: &Message<'_>) -> bool {
+    let hides = |value: &[u8]| {
+        value.split(|b| matches!(b, b';' | b',')).any(|token| {
+            let token = token.trim_ascii();
+            [&b"id"[..], b"user", b"header"].iter().any(|t| token.eq_ignore_ascii_case(t))
+        })
+    };
+    message.all(HeaderName::Privacy).any(hides)
+        || message.values(HeaderName::RemotePartyId).filter_map(NameAddr::parse).any(|party| {
+            let privacy = party.params.get(b"privacy").unwrap_or_default();
+            privacy.eq_ignore_ascii_case(b"full") || privacy.eq_ignore_ascii_case(b"uri")
+        })
+}
+
+/// A host that is an IP address.
+pub(super) fn address(host: &[u8]) -> Option<IpAddr> {
+    // Names begin with a letter far more often than not: cheap to tell.
+    let first = host.first()?;
+    if !first.is_ascii_hexdigit() && *first != b':' {
+        return None;
+    }
+    std::str::from_utf8(host).ok()?.parse().ok()
+}
+
+/// Private, shared and link-local ranges (RFC 1918, 6598, 3927, 4193, 4291).
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+pub(super) fn is_private_host(host: &[u8]) -> bool {
+    address(host).is_some_and(is_private)
+}
