@@ -2,55 +2,220 @@
 //!
 //! ONNX is the one format. Tree ensembles and logistic regressions are compiled
 //! to evaluators of our own; any other graph runs in tract.
+//!
+//! A model names its input columns in its metadata, key `scorer.features`, one
+//! name a line, any subset of the registry in any order. `scorer.name` and
+//! `scorer.version` say what it is called.
 
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-/// Why a model was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The file could not be read.
-    #[error("cannot read the model {path}: {source}")]
-    Read {
-        /// File.
-        path: String,
-        /// Cause.
-        source: std::io::Error,
-    },
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tract_onnx::pb;
+
+mod columns;
+mod error;
+mod graph;
+mod linear;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::ModelError;
+
+use graph::Graph;
+
+/// Largest model file, bytes. LightGBM with 1,000 trees of 63 leaves has about 10 MB.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// The model that is used when none is configured; see `models/baseline.md`.
+const BUILTIN: &[u8] = include_bytes!("../../../models/baseline.onnx");
+
+/// A loaded model. Cheap to share: evaluation needs `&self` and a [`Scratch`].
+pub struct Model {
+    evaluator: Evaluator,
+    id: u64,
+    name: String,
+    /// Length of a row: features in the registry this was loaded with.
+    row: usize,
 }
 
-/// A loaded model.
+/// What runs a model.
 #[derive(Debug)]
-pub struct Model {}
+enum Evaluator {
+    Linear(linear::Linear),
+}
 
 impl Model {
     /// Loads an ONNX file whose inputs are `features`, in that order, or a subset
     /// named in its metadata.
-    pub fn load(_path: &Path, _features: &[&str]) -> Result<Self, ModelError> {
-        todo!()
+    pub fn load(path: &Path, features: &[&str]) -> Result<Self, ModelError> {
+        let name = path.display().to_string();
+        let read = |source| ModelError::Read { path: name.clone(), source };
+        let file = File::open(path).map_err(read)?;
+        let about = file.metadata().map_err(read)?;
+        // A directory, or a pipe that never ends.
+        if !about.is_file() {
+            return Err(ModelError::NotAFile { path: name });
+        }
+        check_size(about.len(), &name)?;
+        let mut bytes = Vec::with_capacity(about.len() as usize);
+        // The limit again: the file may grow while it is read.
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
+        Self::from_bytes(&bytes, &name, features)
     }
+
     /// The same from bytes; `name` is for messages.
-    pub fn from_bytes(_bytes: &[u8], _name: &str, _features: &[&str]) -> Result<Self, ModelError> {
-        todo!()
+    pub fn from_bytes(bytes: &[u8], name: &str, features: &[&str]) -> Result<Self, ModelError> {
+        check_size(bytes.len() as u64, name)?;
+        let malformed = |what: String| ModelError::Malformed { model: name.to_owned(), what };
+        let proto = pb::ModelProto::decode(bytes).map_err(|e| malformed(e.to_string()))?;
+        let columns = columns::columns(&proto, features, name)?;
+        let called = columns::metadata(&proto, "scorer.name").unwrap_or("unnamed");
+        let version = columns::metadata(&proto, "scorer.version").unwrap_or("?");
+        let called = format!("{}-{}", printable(called), printable(version));
+        let graph = proto.graph.as_ref().ok_or_else(|| malformed("it has no graph".into()))?;
+        let graph = Graph::new(graph, columns.len(), name)?;
+        Ok(Self {
+            evaluator: evaluator(&graph, &columns, name)?,
+            id: id(bytes),
+            name: called,
+            row: features.len(),
+        })
     }
-    /// First eight bytes of the file's digest.
+
+    /// The model compiled into this program: `models/baseline.onnx`.
+    pub fn builtin(features: &[&str]) -> Result<Self, ModelError> {
+        Self::from_bytes(BUILTIN, "built-in baseline", features)
+    }
+
+    /// First eight bytes of the file's SHA-256, big-endian, so that its sixteen hex
+    /// digits are the first sixteen of `sha256sum`.
     pub fn id(&self) -> u64 {
-        todo!()
+        self.id
     }
-    /// Name and version from the file's metadata.
+
+    /// Name and version from the file's metadata, as `name-version`.
     pub fn name(&self) -> &str {
-        todo!()
+        &self.name
     }
+
     /// Probability of fraud, 0–1, of one row of features (NaN is missing).
-    pub fn probability(&self, _row: &[f32], _scratch: &mut Scratch) -> f32 {
-        todo!()
+    ///
+    /// Always a number: a model that gives none (NaN) for a row is taken to say 0,
+    /// since a doubtful case passes.
+    ///
+    /// # Panics
+    /// When `row` is not as long as the `features` this was loaded with.
+    #[inline]
+    pub fn probability(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
+        assert_eq!(row.len(), self.row, "a row has one value for each feature of the registry");
+        let _ = scratch;
+        let p = match &self.evaluator {
+            Evaluator::Linear(linear) => linear.probability(row),
+        };
+        sane(p)
     }
+
     /// The same, with what each feature contributed (log-odds) written to
-    /// `contributions`, one for each feature of `row`.
-    pub fn explain(&self, _row: &[f32], _contributions: &mut [f32], _scratch: &mut Scratch) -> f32 {
-        todo!()
+    /// `contributions`, one for each feature of `row`. Features which the model does
+    /// not use contribute 0.
+    ///
+    /// - Logistic regression: weight times standardised value. With [`Self::bias`]
+    ///   they sum to the log-odds of the probability.
+    ///
+    /// # Panics
+    /// When `row` or `contributions` is not as long as the `features` this was
+    /// loaded with.
+    #[inline]
+    pub fn explain(&self, row: &[f32], contributions: &mut [f32], scratch: &mut Scratch) -> f32 {
+        assert_eq!(row.len(), self.row, "a row has one value for each feature of the registry");
+        assert_eq!(contributions.len(), self.row, "as many contributions as features");
+        let _ = scratch;
+        let p = match &self.evaluator {
+            Evaluator::Linear(linear) => linear.explain(row, contributions),
+        };
+        sane(p)
+    }
+
+    /// Log-odds before any feature contributed.
+    pub fn bias(&self) -> f32 {
+        match &self.evaluator {
+            Evaluator::Linear(linear) => linear.bias(),
+        }
+    }
+
+    /// What evaluates it, for `scorer` to print: `logistic`.
+    pub fn kind(&self) -> &'static str {
+        match self.evaluator {
+            Evaluator::Linear(_) => "logistic",
+        }
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the weights: there may be a million.
+        f.debug_struct("Model")
+            .field("name", &self.name)
+            .field("id", &format_args!("{:016x}", self.id))
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
     }
 }
 
 /// Room for one evaluation; make one, use it for all.
 #[derive(Debug, Default)]
 pub struct Scratch {}
+
+fn evaluator(graph: &Graph<'_>, columns: &[u16], model: &str) -> Result<Evaluator, ModelError> {
+    let invalid = |what| ModelError::Invalid { model: model.to_owned(), what };
+    let Some(output) = graph.proto.output.first() else {
+        return Err(invalid("the graph has no output".into()));
+    };
+    if let Some(linear) = linear::recognise(graph, &output.name, columns).map_err(invalid)? {
+        return Ok(Evaluator::Linear(linear));
+    }
+    Err(ModelError::Unsupported {
+        model: model.to_owned(),
+        what: "it is not a logistic regression".into(),
+    })
+}
+
+fn check_size(bytes: u64, model: &str) -> Result<(), ModelError> {
+    if bytes == 0 {
+        return Err(ModelError::Empty { model: model.to_owned() });
+    }
+    if bytes > MAX_FILE_BYTES {
+        return Err(ModelError::TooLarge { model: model.to_owned(), bytes, limit: MAX_FILE_BYTES });
+    }
+    Ok(())
+}
+
+fn id(bytes: &[u8]) -> u64 {
+    let digest = Sha256::digest(bytes);
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// Names go into headers and logs: at most 64 characters of a safe alphabet.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .take(64)
+        .collect()
+}
+
+#[inline]
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+#[inline]
+fn sane(p: f32) -> f32 {
+    if p.is_nan() { 0.0 } else { p.clamp(0.0, 1.0) }
+}

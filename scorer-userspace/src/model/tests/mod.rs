@@ -1,0 +1,3 @@
+//! Tests of models, and the rows they share.
+
+mod baseline;
