@@ -19,6 +19,7 @@ pub mod number;
 pub mod sip;
 pub mod tap;
 pub mod time;
+pub mod verdict;
 
 #[cfg(test)]
 mod testing;

@@ -1,92 +1,11 @@
 //! What the built-in model says about calls whose kind is known.
 
+use std::sync::LazyLock;
+
 use super::super::{Model, Scratch};
 
-/// The registry's names, in its order, as the features' specification lists them.
-pub(super) const NAMES: &[&str] = &[
-    "from_anonymous",
-    "from_host_anonymous_invalid",
-    "from_display_present",
-    "from_display_is_number",
-    "from_display_differs_from_user",
-    "from_user_is_e164",
-    "from_host_is_ip",
-    "from_host_private_ip",
-    "pai_count",
-    "pai_matches_from",
-    "privacy_id",
-    "number_withheld",
-    "network_number_known",
-    "presentation_differs_from_network",
-    "to_matches_request_uri",
-    "contact_user_matches_from",
-    "diversion_count",
-    "history_info_depth",
-    "caller_length",
-    "caller_digit_entropy",
-    "caller_repeated_digits",
-    "caller_sequential_digits",
-    "caller_equals_callee",
-    "caller_digits_shared_with_callee",
-    "international_call",
-    "callee_high_cost",
-    "header_count",
-    "compact_forms",
-    "folded_lines",
-    "case_oddities",
-    "unknown_headers",
-    "x_headers",
-    "p_headers",
-    "via_count",
-    "via_private_ip",
-    "branch_cookie",
-    "branch_length",
-    "callid_length",
-    "callid_has_host",
-    "tag_length",
-    "cseq_start",
-    "max_forwards",
-    "user_agent_present",
-    "user_agent_is_scanner",
-    "allow_present",
-    "supported_present",
-    "date_present",
-    "content_length_error",
-    "session_expires_present",
-    "record_routes",
-    "contact_private_ip",
-    "sdp_present",
-    "sdp_size",
-    "sdp_media_count",
-    "sdp_codec_count",
-    "sdp_connection_ip_differs_from_source",
-    "sdp_origin_ip_private",
-    "sdp_dtmf",
-    "source_port_is_sip",
-    "ttl_hops",
-    "udp_checksum_zero",
-    "packet_length",
-    "packets",
-    "transport_tcp",
-    "source_via_differs",
-    "identity_count",
-    "log_caller_calls_1m",
-    "log_caller_calls_1h",
-    "log_callee_calls_1m",
-    "log_callee_calls_1h",
-    "log_source_calls_10s",
-    "log_source_calls_1m",
-    "log_pair_calls_1h",
-    "log_withheld_to_callee_1h",
-    "caller_seconds_since_last",
-    "log_caller_distinct_callees_1h",
-    "log_callee_distinct_callers_10m",
-    "caller_answer_share",
-    "caller_short_call_share",
-    "caller_failure_share",
-    "source_failure_share",
-    "fingerprint_new_for_source",
-];
+/// The registry's names, in its order.
+static NAMES: LazyLock<Vec<&str>> = LazyLock::new(crate::features::names);
 
 /// A subscriber's call over a carrier's SBC, with some history.
 fn ordinary() -> Vec<(&'static str, f32)> {
@@ -169,7 +88,7 @@ fn row(base: &[(&str, f32)], changes: &[(&str, f32)]) -> Vec<f32> {
 }
 
 fn score(row: &[f32]) -> f32 {
-    let model = Model::builtin(NAMES).expect("the built-in model loads");
+    let model = Model::builtin(&NAMES).expect("the built-in model loads");
     100.0 * model.probability(row, &mut Scratch::default())
 }
 
@@ -326,7 +245,7 @@ fn calls_of_known_kind_score_where_they_should() {
 
 #[test]
 fn contributions_and_bias_are_the_log_odds() {
-    let model = Model::builtin(NAMES).expect("loads");
+    let model = Model::builtin(&NAMES).expect("loads");
     let mut scratch = Scratch::default();
     let row = row(&ordinary(), WITHHELD);
     let mut contributions = vec![f32::NAN; NAMES.len()];

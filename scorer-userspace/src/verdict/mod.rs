@@ -1,0 +1,157 @@
+//! From features to a verdict: level, tags, reasons.
+
+mod tags;
+
+use scorer_common::verdict::{Level, NO_REASON, REASONS};
+
+pub use tags::tags;
+
+use crate::features::REGISTRY;
+
+/// Score from which a level begins, 0–100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// [`Level::Medium`].
+    pub medium: u8,
+    /// [`Level::High`].
+    pub high: u8,
+    /// [`Level::Critical`].
+    pub critical: u8,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { medium: 40, high: 70, critical: 90 }
+    }
+}
+
+impl Thresholds {
+    /// Level of a score.
+    pub const fn level(&self, score: u8) -> Level {
+        if score >= self.critical {
+            Level::Critical
+        } else if score >= self.high {
+            Level::High
+        } else if score >= self.medium {
+            Level::Medium
+        } else {
+            Level::Low
+        }
+    }
+}
+
+/// One reason for a score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reason {
+    /// Index into [`crate::features::REGISTRY`].
+    pub feature: u16,
+    /// Its value.
+    pub value: f32,
+    /// What it contributed, log-odds; above zero speaks for fraud.
+    pub contribution: f32,
+}
+
+/// Less than this (log-odds) is no reason.
+const LEAST: f32 = 0.05;
+
+/// The strongest evidence for fraud, at most [`REASONS`]; features that say the
+/// same in words give one reason, with what they contribute together.
+#[derive(Clone, Copy, Debug)]
+pub struct Reasons {
+    list: [Reason; REASONS],
+    count: usize,
+}
+
+impl Reasons {
+    /// Picks them from the contributions of all features.
+    pub fn pick(values: &[f32], contributions: &[f32]) -> Self {
+        let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
+        // Twice as many as are shown, so that what is grouped can still rise.
+        let mut found = [none; 2 * REASONS];
+        let mut count = 0;
+        for (feature, contribution) in (0u16..).zip(contributions) {
+            if !(*contribution >= LEAST) {
+                continue;
+            }
+            let index = usize::from(feature);
+            let text = REGISTRY.get(index).map_or("", |feature| feature.reason);
+            let same = found[..count]
+                .iter_mut()
+                .find(|reason| REGISTRY[usize::from(reason.feature)].reason == text);
+            if let Some(reason) = same {
+                if *contribution > reason.contribution {
+                    reason.feature = feature;
+                    reason.value = values.get(index).copied().unwrap_or(f32::NAN);
+                }
+                reason.contribution += contribution;
+                continue;
+            }
+            let value = values.get(index).copied().unwrap_or(f32::NAN);
+            let reason = Reason { feature, value, contribution: *contribution };
+            if count < found.len() {
+                found[count] = reason;
+                count += 1;
+            } else if let Some(weakest) =
+                found.iter_mut().min_by(|a, b| a.contribution.total_cmp(&b.contribution))
+                && weakest.contribution < *contribution
+            {
+                *weakest = reason;
+            }
+        }
+        // Stable, so that equal contributions keep the registry's order.
+        found[..count].sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+        let mut list = [none; REASONS];
+        list.copy_from_slice(&found[..REASONS]);
+        Self { list, count: count.min(REASONS) }
+    }
+
+    /// Strongest first.
+    pub fn as_slice(&self) -> &[Reason] {
+        &self.list[..self.count]
+    }
+
+    /// Feature ids as a verdict carries them.
+    pub fn ids(&self) -> [u16; REASONS] {
+        self.list.map(|reason| reason.feature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reasons, Thresholds};
+    use crate::features::{COUNT, id};
+    use scorer_common::verdict::{Level, NO_REASON};
+
+    #[test]
+    fn levels() {
+        let thresholds = Thresholds::default();
+        for (score, level) in [
+            (0, Level::Low),
+            (39, Level::Low),
+            (40, Level::Medium),
+            (70, Level::High),
+            (100, Level::Critical),
+        ] {
+            assert_eq!(thresholds.level(score), level);
+        }
+    }
+
+    #[test]
+    fn reasons_are_sorted_and_grouped() {
+        let values = [1.0; COUNT];
+        let mut contributions = [0.0; COUNT];
+        let at = usize::from;
+        contributions[at(id::FROM_ANONYMOUS)] = 0.4;
+        // These two say the same in words.
+        contributions[at(id::CALLER_REPEATED_DIGITS)] = 0.3;
+        contributions[at(id::CALLER_SEQUENTIAL_DIGITS)] = 0.5;
+        contributions[at(id::PAI_COUNT)] = -3.0;
+        contributions[at(id::USER_AGENT_IS_SCANNER)] = f32::NAN;
+        let reasons = Reasons::pick(&values, &contributions);
+        let list: Vec<_> = reasons.as_slice().iter().map(|r| (r.feature, r.contribution)).collect();
+        assert_eq!(list, [(id::CALLER_SEQUENTIAL_DIGITS, 0.8), (id::FROM_ANONYMOUS, 0.4)]);
+        assert_eq!(reasons.ids()[2], NO_REASON);
+        let all = Reasons::pick(&values, &[1.0; COUNT]);
+        assert_eq!(all.as_slice().len(), 5);
+    }
+}
