@@ -10,8 +10,11 @@ use scorer_common::{Class, classify::classify_bytes};
 use super::PacketMeta;
 use crate::sip::HeaderName;
 
-/// A message at most, bytes: what [`crate::sip::Message`] takes.
+/// A message at most, bytes: what [`crate::sip::Message`] takes. Of a longer one
+/// the header section is handed on and the body passed over.
 const MESSAGE: usize = 65_535;
+/// A body said to be longer than this is no body but a lost place.
+const BODY: usize = 16 << 20;
 
 pub(super) const FIN: u8 = 1;
 pub(super) const SYN: u8 = 2;
@@ -28,6 +31,8 @@ struct Flow {
     buffer: Vec<u8>,
     /// Up to here the end of the header section was looked for.
     searched: usize,
+    /// Bytes of a long body still to be passed over.
+    skip: usize,
     /// Segments that came early.
     early: Vec<(u32, Vec<u8>)>,
     early_bytes: usize,
@@ -218,6 +223,9 @@ impl Flow {
         first.packets = self.packets;
         // When the message is whole is when the packet came that made it so.
         first.timestamp = meta.timestamp;
+        let passed = self.skip.min(bytes.len());
+        self.skip -= passed;
+        let bytes = &bytes[passed..];
         let mut buffer = std::mem::take(&mut self.buffer);
         // A whole message in one segment, the usual case, is not copied.
         let all = if buffer.is_empty() {
@@ -237,6 +245,13 @@ impl Flow {
                     first = PacketMeta { packets: 1, ..*meta };
                     self.first = Some(*meta);
                     self.packets = 1;
+                }
+                Cut::Long { start, body, length } => {
+                    each(&rest[start..body], &first);
+                    let here = length.min(rest.len() - body);
+                    self.skip = length - here;
+                    at += body + here;
+                    self.searched = 0;
                 }
                 Cut::Incomplete => break false,
                 Cut::Nonsense => break true,
@@ -262,7 +277,16 @@ impl Flow {
 }
 
 enum Cut {
-    Message { start: usize, end: usize },
+    Message {
+        start: usize,
+        end: usize,
+    },
+    /// Too long to be held: its header section, and the body's length.
+    Long {
+        start: usize,
+        body: usize,
+        length: usize,
+    },
     Incomplete,
     Nonsense,
 }
@@ -300,8 +324,10 @@ fn cut(bytes: &[u8], searched: &mut usize) -> Cut {
     };
     let Some(length) = content_length(&text[..body]) else { return Cut::Nonsense };
     let end = body + length;
-    if end > MESSAGE {
+    if body > MESSAGE || length > BODY {
         Cut::Nonsense
+    } else if end > MESSAGE {
+        Cut::Long { start, body: start + body, length }
     } else if end > text.len() {
         // Nothing is gained by looking again before the blank line.
         *searched = start + body.saturating_sub(4);
@@ -444,5 +470,13 @@ mod tests {
         let liar = invite.replace("Content-Length: 0", "Content-Length: 99999999");
         pool.push(&meta(1), 0, 0, liar.as_bytes(), false, &mut |_, _| found += 1);
         assert_eq!((found, pool.stats.unframed), (1, 1));
+        // A body beyond what is held is passed over, and the next message found.
+        let long = format!("{}{}", message(1, &"x".repeat(70_000), false), message(2, "", false));
+        let mut found = Vec::new();
+        for (i, part) in long.as_bytes().chunks(1_400).enumerate() {
+            let sequence = 9_000 + 1_400 * i as u32;
+            pool.push(&meta(7), sequence, 0, part, true, &mut |bytes, _| found.push(bytes.len()));
+        }
+        assert_eq!(found.len(), 2);
     }
 }
