@@ -11,11 +11,15 @@
 //! replayed file and a live interface give the same answers for the same packets.
 
 pub mod capture;
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod features;
 pub mod history;
+pub mod metrics;
 pub mod model;
 pub mod number;
+pub mod output;
 pub mod sip;
 pub mod tap;
 pub mod time;

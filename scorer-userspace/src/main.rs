@@ -1,1 +1,7 @@
-fn main() {}
+//! The `scorer` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    scorer::cli::main()
+}

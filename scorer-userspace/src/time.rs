@@ -25,10 +25,11 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with nanoseconds: `2026-11-24T08:00:00.000000001Z`.
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, second) = ((self.0 / 1_000_000_000) / 86_400, (self.0 / 1_000_000_000) % 86_400);
+impl Timestamp {
+    /// RFC 3339 in UTC with nanoseconds: `2026-11-24T08:00:00.000000001Z`.
+    pub fn rfc3339(self) -> [u8; 30] {
+        let seconds = self.0 / 1_000_000_000;
+        let (days, second) = (seconds / 86_400, (seconds % 86_400) as u32);
         // Days to a civil date after Howard Hinnant, "chrono-compatible low-level date algorithms".
         let shifted = days + 719_468;
         let (era, of_era) = (shifted / 146_097, shifted % 146_097);
@@ -38,9 +39,27 @@ impl fmt::Display for Timestamp {
         let day = of_year - (153 * month_from_march + 2) / 5 + 1;
         let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        let nanos = self.0 % 1_000_000_000;
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        let mut put = |at: usize, digits: usize, mut value: u32| {
+            for place in (at..at + digits).rev() {
+                text[place] = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        };
+        put(0, 4, year as u32);
+        put(5, 2, month as u32);
+        put(8, 2, day as u32);
+        put(11, 2, second / 3_600);
+        put(14, 2, second / 60 % 60);
+        put(17, 2, second % 60);
+        put(20, 9, (self.0 % 1_000_000_000) as u32);
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.rfc3339()))
     }
 }
 

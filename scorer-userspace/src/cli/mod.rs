@@ -1,0 +1,126 @@
+//! The command line: a file per subcommand, thin.
+//!
+//! Exit codes: 0 all went well; 1 it went through with something to look at (a
+//! capture that was cut short, a check of `doctor` that failed); 2 wrong usage or
+//! input that cannot be used.
+
+mod config;
+mod doctor;
+mod features;
+mod live;
+mod replay;
+mod summary;
+mod tap;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{config::Config, features::names, model::Model, output::Format};
+
+/// Risk scores for inbound SIP calls, from their signalling alone.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Score live calls on network interfaces, passively (XDP).
+    Tap(tap::TapArgs),
+    /// Score the calls in capture files (pcap, pcapng).
+    Replay(replay::ReplayArgs),
+    /// List the features that models see.
+    Features(features::FeaturesArgs),
+    /// Check whether this host can run the tap, and what to do where it cannot.
+    Doctor(doctor::DoctorArgs),
+    /// Check, show or print an example of the configuration.
+    Config(config::ConfigArgs),
+    /// Print the table of metrics (docs/metrics.md).
+    Metrics,
+}
+
+/// What scoring commands share.
+#[derive(Args, Debug)]
+struct Common {
+    /// Configuration file (TOML); `scorer config example` prints one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Model file (ONNX) instead of the configured or built-in one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// How verdicts are written
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Show only the first three characters and the last two of every number
+    #[arg(long)]
+    mask: bool,
+}
+
+impl Common {
+    /// The configuration with the command line over it, and the model.
+    fn load(&self) -> anyhow::Result<(Config, Arc<Model>)> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        if let Some(format) = self.format {
+            config.style.format = format;
+        }
+        config.style.mask |= self.mask;
+        let model = match self.model.as_ref().or(config.model.as_ref()) {
+            Some(path) => Model::load(path, &names())?,
+            None => Model::builtin(&names()).context("the built-in model")?,
+        };
+        Ok((config, Arc::new(model)))
+    }
+}
+
+/// Runs the command line; its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,scorer=info"))
+        .format_timestamp_millis()
+        .init();
+    let result = match cli.command {
+        Command::Tap(args) => tap::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Metrics => print(crate::metrics::markdown().as_bytes()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// An error and its causes, none said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

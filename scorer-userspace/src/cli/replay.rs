@@ -1,0 +1,112 @@
+//! `scorer replay`.
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Common, summary};
+use crate::{
+    capture::pcap::{PcapError, Reader},
+    engine::Engine,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct ReplayArgs {
+    /// Capture files, scored in this order as one stream
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Output is handed on in pieces of this size.
+const BLOCK: usize = 256 << 10;
+
+pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let (config, model) = args.common.load()?;
+    // All of them, before any is scored: a wrong name should not come up after an hour.
+    let mut readers = Vec::with_capacity(args.files.len());
+    for path in &args.files {
+        readers.push(Reader::open(path)?);
+    }
+    let bytes: u64 = readers.iter().map(Reader::len).sum();
+    let bar = progress(bytes);
+    let mut engine = Engine::new(&config.engine, model);
+    let mut out = Vec::with_capacity(2 * BLOCK);
+    out.extend_from_slice(config.style.header().as_bytes());
+    let mut stdout = io::stdout().lock();
+    let start = Instant::now();
+    let mut done = 0;
+    let mut cut_short = false;
+    for reader in &mut readers {
+        let mut next_tick = 0;
+        loop {
+            match reader.next() {
+                Ok(Some(frame)) => engine.inspect(&frame, &mut |assessment| {
+                    config.style.line(assessment, None, &mut out);
+                }),
+                Ok(None) => break,
+                Err(error @ (PcapError::Truncated { .. } | PcapError::Damaged { .. })) => {
+                    log::warn!("{error}");
+                    cut_short = true;
+                    break;
+                }
+                Err(error) => {
+                    flush(&mut stdout, &mut out)?;
+                    return Err(error.into());
+                }
+            }
+            if out.len() >= BLOCK && !flush(&mut stdout, &mut out)? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            if reader.position() >= next_tick {
+                bar.set_position(done + reader.position());
+                next_tick = reader.position() + (1 << 20);
+            }
+        }
+        done += reader.len();
+    }
+    flush(&mut stdout, &mut out)?;
+    bar.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+    let packets = engine.packets();
+    eprintln!(
+        "replayed {} file(s), {} frames, {bytes} bytes in {seconds:.2} s ({:.0} frames/s)",
+        args.files.len(),
+        packets.frames,
+        packets.frames as f64 / seconds.max(1e-9)
+    );
+    summary::print(&packets, engine.stats());
+    Ok(if cut_short { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Writes and empties `out`; false when the reader has gone away.
+fn flush(stdout: &mut impl io::Write, out: &mut Vec<u8>) -> anyhow::Result<bool> {
+    let result = stdout.write_all(out).and_then(|()| stdout.flush());
+    out.clear();
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true).context("cannot write verdicts to standard output"),
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(bytes: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() || io::stdout().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar
+}

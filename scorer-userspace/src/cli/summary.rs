@@ -1,0 +1,37 @@
+//! What is said at the end, on standard error.
+
+use crate::{
+    capture::AssemblerStats,
+    engine::{EngineStats, Sample},
+};
+use scorer_common::verdict::Level;
+
+/// Totals of packets and calls; counts of zero are left out.
+pub(super) fn print(packets: &AssemblerStats, calls: &EngineStats) {
+    let levels: Vec<_> = Level::ALL
+        .iter()
+        .zip(calls.by_level)
+        .map(|(level, count)| format!("{} {count}", level.name()))
+        .collect();
+    eprintln!("verdicts: {} ({})", calls.verdicts(), levels.join(", "));
+    let list = |pairs: &mut dyn Iterator<Item = (&'static str, u64)>| {
+        pairs
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let plain = |s: &Sample| s.label.is_none();
+    let of = |name: &'static str| move |s: &Sample| s.name == name;
+    let labelled = |s: Sample| (s.label.map_or("", |(_, value)| value), s.value);
+    for (title, text) in [
+        ("packets", list(&mut packets.iter().map(|(name, _, count)| (name, count)))),
+        ("calls", list(&mut calls.iter().filter(plain).map(|s| (s.name, s.value)))),
+        ("tags", list(&mut calls.iter().filter(of("verdict_tags")).map(labelled))),
+        ("unreadable", list(&mut calls.iter().filter(of("parse_failures")).map(labelled))),
+    ] {
+        if !text.is_empty() {
+            eprintln!("{title}: {text}");
+        }
+    }
+}

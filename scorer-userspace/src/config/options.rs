@@ -1,0 +1,265 @@
+//! The table of options.
+
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+
+use toml::Value;
+
+use super::Config;
+use crate::{output::Format, tap::Mode};
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt {
+    /// `section.key`.
+    pub key: &'static str,
+    /// Default as it would stand in the file; what begins with # is unset.
+    pub default: &'static str,
+    /// What it does, and what it may be.
+    pub doc: &'static str,
+    /// Puts a value into the configuration, or says what it may be.
+    pub(super) set: fn(&mut Config, &Value) -> Result<(), String>,
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| "must be a string".to_owned())
+}
+
+fn flag(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "must be true or false".to_owned())
+}
+
+fn within(value: &Value, low: i64, high: i64) -> Result<u64, String> {
+    value
+        .as_integer()
+        .filter(|number| (low..=high).contains(number))
+        .map(|number| number as u64)
+        .ok_or_else(|| format!("must be a whole number from {low} to {high}"))
+}
+
+fn list<'a, T>(
+    value: &'a Value,
+    each: impl Fn(&'a Value) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    value.as_array().ok_or_else(|| "must be a list".to_owned())?.iter().map(each).collect()
+}
+
+/// Every option, in the order of the file.
+pub const OPTIONS: &[Opt] = &[
+    Opt {
+        key: "tap.interfaces",
+        default: "[]",
+        doc: "Network interfaces to tap, by name. `-i` on the command line replaces the list.",
+        set: |c, v| Ok(c.tap.interfaces = list(v, |v| text(v).map(str::to_owned))?),
+    },
+    Opt {
+        key: "tap.mode",
+        default: "\"auto\"",
+        doc: "How the XDP program is attached: \"native\" in the driver, \"generic\" in the network stack, \"auto\" native where the driver can.",
+        set: |c, v| {
+            c.tap.mode = match text(v)? {
+                "auto" => Mode::Auto,
+                "native" => Mode::Native,
+                "generic" => Mode::Generic,
+                _ => return Err("must be \"auto\", \"native\" or \"generic\"".into()),
+            };
+            Ok(())
+        },
+    },
+    Opt {
+        key: "tap.sip_ports",
+        default: "[5060]",
+        doc: "Ports on which SIP is expected. Elsewhere it is recognised by content; messages behind blank lines and TCP flows from their first byte only here.",
+        set: |c, v| {
+            let ports = list(v, |v| within(v, 1, 65_535).map(|port| port as u16))?;
+            c.engine.assembler.sip_ports.clone_from(&ports);
+            c.tap.sip_ports = ports;
+            Ok(())
+        },
+    },
+    Opt {
+        key: "tap.invite_ring_mib",
+        default: "16",
+        doc: "Size of the kernel's ring for INVITEs, MiB (1–1024), rounded up to a power of two. 16 hold about 13,000 INVITEs.",
+        set: |c, v| Ok(c.tap.invite_ring_bytes = (within(v, 1, 1024)? << 20) as u32),
+    },
+    Opt {
+        key: "tap.dialog_ring_mib",
+        default: "16",
+        doc: "Size of the kernel's ring for other dialog messages, MiB (1–1024).",
+        set: |c, v| Ok(c.tap.dialog_ring_bytes = (within(v, 1, 1024)? << 20) as u32),
+    },
+    Opt {
+        key: "tap.cpu",
+        default: "# none",
+        doc: "CPU the scoring thread is pinned to. Best one that does not serve the interface's interrupts.",
+        set: |c, v| Ok(c.tap.cpu = Some(within(v, 0, 1023)? as usize)),
+    },
+    Opt {
+        key: "tap.spin_us",
+        default: "200",
+        doc: "How long the scoring thread spins on empty rings before it sleeps, µs (0–1,000,000). More means lower latency and more CPU time.",
+        set: |c, v| Ok(c.tap.spin = Duration::from_micros(within(v, 0, 1_000_000)?)),
+    },
+    Opt {
+        key: "tap.promiscuous",
+        default: "true",
+        doc: "Receive frames addressed to others, as on a mirror port.",
+        set: |c, v| Ok(c.tap.promiscuous = flag(v)?),
+    },
+    Opt {
+        key: "model.path",
+        default: "# built in",
+        doc: "ONNX file of the model. Without it the built-in baseline scores (models/baseline.md).",
+        set: |c, v| Ok(c.model = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "levels.medium",
+        default: "40",
+        doc: "Score from which the level is medium (0–100).",
+        set: |c, v| Ok(c.engine.levels.medium = within(v, 0, 100)? as u8),
+    },
+    Opt {
+        key: "levels.high",
+        default: "70",
+        doc: "Score from which the level is high (0–100).",
+        set: |c, v| Ok(c.engine.levels.high = within(v, 0, 100)? as u8),
+    },
+    Opt {
+        key: "levels.critical",
+        default: "90",
+        doc: "Score from which the level is critical (0–100).",
+        set: |c, v| Ok(c.engine.levels.critical = within(v, 0, 100)? as u8),
+    },
+    Opt {
+        key: "numbers.home_country",
+        default: "# none",
+        doc: "Country code (1–999) that national numbers, those with a leading 0, are given.",
+        set: |c, v| Ok(c.engine.home_country = Some(within(v, 1, 999)? as u16)),
+    },
+    Opt {
+        key: "capture.fragmented_datagrams",
+        default: "256",
+        doc: "Datagrams being joined from IP fragments at most (1–65,536); the oldest makes room.",
+        set: |c, v| Ok(c.engine.assembler.fragmented_datagrams = within(v, 1, 65_536)? as usize),
+    },
+    Opt {
+        key: "capture.fragment_timeout_ms",
+        default: "3000",
+        doc: "How long a datagram's fragments are waited for, ms of packet time (1–60,000).",
+        set: |c, v| {
+            Ok(c.engine.assembler.fragment_timeout = Duration::from_millis(within(v, 1, 60_000)?))
+        },
+    },
+    Opt {
+        key: "capture.tcp_flows",
+        default: "16384",
+        doc: "TCP flows followed at most, each direction one (1–1,048,576).",
+        set: |c, v| Ok(c.engine.assembler.tcp_flows = within(v, 1, 1_048_576)? as usize),
+    },
+    Opt {
+        key: "capture.tcp_early_kib",
+        default: "256",
+        doc: "KiB of one flow that may wait for a missing segment (1–16,384).",
+        set: |c, v| Ok(c.engine.assembler.tcp_early_bytes = within(v, 1, 16_384)? as usize * 1024),
+    },
+    Opt {
+        key: "capture.mirror_window_ms",
+        default: "100",
+        doc: "A datagram that is the same to the byte within this time is a mirrored copy, ms (0 lets all through, at most 400: senders retransmit after 500).",
+        set: |c, v| Ok(c.engine.assembler.mirror_window = Duration::from_millis(within(v, 0, 400)?)),
+    },
+    Opt {
+        key: "history.callers",
+        default: "262144",
+        doc: "Callers remembered, and as many callees (64–67,108,864); 72 bytes each.",
+        set: |c, v| Ok(c.engine.history.callers = within(v, 64, 67_108_864)? as usize),
+    },
+    Opt {
+        key: "history.sources",
+        default: "16384",
+        doc: "Source addresses remembered (64–1,048,576).",
+        set: |c, v| Ok(c.engine.history.sources = within(v, 64, 1_048_576)? as usize),
+    },
+    Opt {
+        key: "history.pairs",
+        default: "262144",
+        doc: "Pairs of caller and callee remembered (64–67,108,864).",
+        set: |c, v| Ok(c.engine.history.pairs = within(v, 64, 67_108_864)? as usize),
+    },
+    Opt {
+        key: "history.dialogs",
+        default: "131072",
+        doc: "Dialogs remembered (64–67,108,864).",
+        set: |c, v| Ok(c.engine.history.dialogs = within(v, 64, 67_108_864)? as usize),
+    },
+    Opt {
+        key: "metrics.listen",
+        default: "# off",
+        doc: "Address and port on which Prometheus metrics are served, such as \"127.0.0.1:9464\".",
+        set: |c, v| {
+            Ok(c.metrics = Some(text(v)?.parse::<SocketAddr>().map_err(|_| {
+                "must be an address and a port, such as \"127.0.0.1:9464\"".to_owned()
+            })?))
+        },
+    },
+    Opt {
+        key: "output.format",
+        default: "\"table\"",
+        doc: "How verdicts are written: \"table\" or \"jsonl\".",
+        set: |c, v| {
+            c.style.format = match text(v)? {
+                "table" => Format::Table,
+                "jsonl" => Format::Jsonl,
+                _ => return Err("must be \"table\" or \"jsonl\"".into()),
+            };
+            Ok(())
+        },
+    },
+    Opt {
+        key: "output.mask",
+        default: "false",
+        doc: "Mask the numbers in verdicts.",
+        set: |c, v| Ok(c.style.mask = flag(v)?),
+    },
+];
+
+fn sections(mut each: impl FnMut(Option<&'static str>, &'static str, &Opt)) {
+    let mut section = "";
+    for option in OPTIONS {
+        let (of, key) = option.key.split_once('.').unwrap_or(("", option.key));
+        each((of != section).then_some(of), key, option);
+        section = of;
+    }
+}
+
+/// A file with every option at its default.
+pub fn example() -> String {
+    let mut text = String::from("# Every option of scorer, at its default.\n");
+    sections(|section, key, option| {
+        // Writing to a String cannot fail.
+        if let Some(section) = section {
+            let _ = writeln!(text, "\n[{section}]");
+        }
+        let _ = writeln!(text, "# {}", option.doc);
+        let _ = match option.default.strip_prefix("# ") {
+            Some(unset) => writeln!(text, "# {key} = ({unset})"),
+            None => writeln!(text, "{key} = {}", option.default),
+        };
+    });
+    text
+}
+
+/// docs/configuration.md.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Configuration\n\nGenerated by `scorer config markdown`; do not edit.\n\n\
+         One TOML file, given with `--config`. What stands on the command line wins. Unknown keys \
+         are refused. `scorer config check --config FILE` checks a file, `scorer config example` \
+         prints one.\n\n| option | default | what |\n|---|---|---|\n",
+    );
+    for option in OPTIONS {
+        let default = option.default.trim_start_matches("# ");
+        let _ = writeln!(text, "| `{}` | `{default}` | {} |", option.key, option.doc);
+    }
+    text
+}

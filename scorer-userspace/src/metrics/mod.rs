@@ -1,0 +1,44 @@
+//! Counters for Prometheus, served over HTTP, off unless asked for.
+//!
+//! The scoring thread never waits for a scrape: it hands a copy of its counters
+//! over now and then, and keeps the latency histogram in plain atomics.
+
+mod histogram;
+mod server;
+mod table;
+
+pub use histogram::Latency;
+pub use server::{MetricsError, serve};
+pub use table::{FAMILIES, Family, markdown};
+
+use std::sync::Mutex;
+
+use crate::{capture::AssemblerStats, engine::EngineStats, tap::CounterReader};
+
+/// What the scoring thread tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Snapshot {
+    /// Calls.
+    pub engine: EngineStats,
+    /// Packets in user space.
+    pub assembler: AssemblerStats,
+    /// History entries that made room.
+    pub evicted: u64,
+    /// Ring records refused.
+    pub skipped: u64,
+}
+
+/// What a scrape reads.
+#[derive(Debug)]
+pub struct Shared {
+    /// Counters of the kernel's program.
+    pub kernel: CounterReader,
+    /// Latest copy of the scoring thread's counters.
+    pub snapshot: Mutex<Snapshot>,
+    /// Kernel stamp to verdict.
+    pub latency: Latency,
+    /// Lines that found the output blocked.
+    pub output_dropped: std::sync::atomic::AtomicU64,
+    /// Model's name and id.
+    pub model: (String, u64),
+}

@@ -1,0 +1,151 @@
+//! The HTTP side.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use prometheus::{
+    Encoder as _, TextEncoder,
+    core::Collector as _,
+    proto::{Bucket, Histogram, Metric, MetricFamily, MetricType},
+};
+use scorer_common::Counter;
+
+use super::{FAMILIES, Shared, histogram::BOUNDS};
+
+/// Why metrics are not served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot serve metrics on {address}: {source}; choose another address with --metrics")]
+pub struct MetricsError {
+    address: SocketAddr,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Serves `/metrics` until the future is dropped.
+///
+/// # Errors
+/// [`MetricsError`] when the address cannot be had.
+pub async fn serve(address: SocketAddr, shared: Arc<Shared>) -> Result<(), MetricsError> {
+    let error = |source| MetricsError { address, source };
+    if !address.ip().is_loopback() {
+        log::warn!("metrics on {address} can be read by whoever reaches this host");
+    }
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(error)?;
+    log::info!("metrics on http://{address}/metrics");
+    let router = Router::new().route("/metrics", get(scrape)).with_state(shared);
+    axum::serve(listener, router).await.map_err(error)
+}
+
+async fn scrape(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    match text(&shared) {
+        Ok(text) => (StatusCode::OK, [("content-type", "text/plain; version=0.0.4")], text),
+        Err(error) => {
+            let plain = [("content-type", "text/plain")];
+            (StatusCode::INTERNAL_SERVER_ERROR, plain, error.into_bytes())
+        }
+    }
+}
+
+/// All metrics as text.
+fn text(shared: &Shared) -> Result<Vec<u8>, String> {
+    let mut samples: HashMap<&str, Vec<(String, u64)>> = HashMap::new();
+    let mut add = |name: &'static str, label: &str, value: u64| {
+        samples.entry(name).or_default().push((label.to_owned(), value));
+    };
+    let kernel = shared.kernel.read().map_err(|error| error.to_string())?;
+    for (counter, value) in Counter::ALL.iter().zip(kernel) {
+        add("scorer_kernel_packets_total", counter.name(), value);
+    }
+    // A scoring thread that panicked has left its last copy.
+    let snapshot = *shared.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for sample in snapshot.engine.iter() {
+        match (sample.name, sample.label) {
+            ("verdicts", Some((_, level))) => add("scorer_verdicts_total", level, sample.value),
+            ("verdict_tags", Some((_, tag))) => add("scorer_verdict_tags_total", tag, sample.value),
+            (_, Some((_, cause))) => add("scorer_parse_failures_total", cause, sample.value),
+            (name, None) => add("scorer_calls_total", name, sample.value),
+        }
+    }
+    for (name, _, value) in snapshot.assembler.iter() {
+        add("scorer_packets_total", name, value);
+    }
+    add("scorer_ring_records_refused_total", "", snapshot.skipped);
+    add("scorer_history_evicted_total", "", snapshot.evicted);
+    add("scorer_output_dropped_total", "", shared.output_dropped.load(Ordering::Relaxed));
+    add("scorer_build_info", env!("CARGO_PKG_VERSION"), 1);
+    add("scorer_model_info", &format!("{} {:016x}", shared.model.0, shared.model.1), 1);
+
+    let mut families = Vec::with_capacity(FAMILIES.len());
+    for family in FAMILIES {
+        let mut out = MetricFamily::default();
+        out.set_name(family.name.to_owned());
+        out.set_help(family.help.to_owned());
+        if family.kind == "histogram" {
+            out.set_field_type(MetricType::HISTOGRAM);
+            out.set_metric(vec![histogram(shared)]);
+            families.push(out);
+            continue;
+        }
+        let is_counter = family.kind == "counter";
+        out.set_field_type(if is_counter { MetricType::COUNTER } else { MetricType::GAUGE });
+        let metrics = samples.remove(family.name).unwrap_or_default();
+        out.set_metric(
+            metrics
+                .into_iter()
+                .map(|(label, value)| metric(family.label, label, value, is_counter))
+                .collect(),
+        );
+        families.push(out);
+    }
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&families, &mut text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// One sample. The crate's registry is not used, since the counts are kept
+/// elsewhere: a counter is made for the moment, set and collected.
+fn metric(label: &str, value: String, count: u64, is_counter: bool) -> Metric {
+    let opts = prometheus::Opts::new("sample", "sample");
+    let opts = if label.is_empty() { opts } else { opts.const_label(label, value) };
+    let families = if is_counter {
+        prometheus::IntCounter::with_opts(opts).map(|counter| {
+            counter.inc_by(count);
+            counter.collect()
+        })
+    } else {
+        prometheus::IntGauge::with_opts(opts).map(|gauge| {
+            gauge.set(count as i64);
+            gauge.collect()
+        })
+    };
+    // Names and labels are constants of ours and good.
+    families
+        .ok()
+        .and_then(|families| families.into_iter().next())
+        .and_then(|mut family| family.take_metric().into_iter().next())
+        .unwrap_or_default()
+}
+
+fn histogram(shared: &Shared) -> Metric {
+    let counts = shared.latency.counts();
+    let mut total = 0;
+    let mut buckets = Vec::with_capacity(BOUNDS.len());
+    for (bound, count) in BOUNDS.iter().zip(counts) {
+        total += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound as f64 / 1e9);
+        bucket.set_cumulative_count(total);
+        buckets.push(bucket);
+    }
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(counts.iter().sum());
+    histogram.set_sample_sum(shared.latency.sum() as f64 / 1e9);
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    metric
+}
