@@ -1,1 +1,53 @@
-fn main() {}
+//! Chores: set-up, the BPF object, tests, the demo, documents, benchmarks.
+//!
+//! Light on purpose: this is what a fresh machine compiles first.
+
+mod bench;
+mod demo;
+mod ebpf;
+mod lab;
+mod run;
+mod setup;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Chores of the scorer's own source tree.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run the main job in a lab: SIPp calls through XDP, verdicts live
+    Demo(demo::DemoArgs),
+    /// Install what is missing and run everything CI runs
+    Test(test::TestArgs),
+    /// Build the BPF object that is committed beside its loader
+    BuildEbpf(ebpf::EbpfArgs),
+    /// Install what a chore needs
+    Setup {
+        /// Which chore
+        #[arg(long = "for", value_enum, default_value = "test")]
+        purpose: setup::Purpose,
+    },
+    /// Write the documents that are generated from the program
+    Docs,
+    /// Measure beside tshark and sngrep
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Demo(args) => demo::run(&args),
+        Chore::Test(args) => test::run(&args),
+        Chore::BuildEbpf(args) => ebpf::run(&args),
+        Chore::Setup { purpose } => setup::run(purpose),
+        Chore::Docs => test::docs(),
+        Chore::Bench(args) => bench::run(&args),
+    }
+}

@@ -109,14 +109,14 @@ registry! {
         from_display_present / FROM_DISPLAY_PRESENT: Flag, "RFC 3261 section 20.20", "From has a display name.", "a display name is set";
         from_display_is_number / FROM_DISPLAY_IS_NUMBER: Flag, "RFC 3261 section 20.20", "The display name is a telephone number.", "the display name shows a number";
         from_display_differs_from_user / FROM_DISPLAY_DIFFERS_FROM_USER: Flag, "RFC 3261 section 20.20", "The display name is a number other than the From user.", "the name shows another number than the call's own";
-        from_user_is_e164 / FROM_USER_IS_E164: Flag, "ITU-T E.164", "The From user is a full international number.", "the caller's number is in international form";
+        from_user_is_e164 / FROM_USER_IS_E164: Flag, "ITU-T E.164", "The From user is a full international number.", "the caller's number is not in international form";
         from_host_is_ip / FROM_HOST_IS_IP: Flag, "RFC 3261 section 19.1.1", "The From host is an IP address.", "the caller's domain is a bare address";
         from_host_private_ip / FROM_HOST_PRIVATE_IP: Flag, "RFC 1918, RFC 4193", "The From host is a private IP address.", "the caller's domain is a private address";
-        pai_count / PAI_COUNT: Count, "RFC 3325", "P-Asserted-Identity values.", "asserted identities";
-        pai_matches_from / PAI_MATCHES_FROM: Flag, "RFC 3325", "The asserted number is the one shown; missing without either.", "the number shown is the one the network asserts";
+        pai_count / PAI_COUNT: Count, "RFC 3325", "P-Asserted-Identity values.", "no network vouches for the caller's number";
+        pai_matches_from / PAI_MATCHES_FROM: Flag, "RFC 3325", "The asserted number is the one shown; missing without either.", "the number shown differs from the one the network asserts";
         privacy_id / PRIVACY_ID: Flag, "RFC 3325 section 9.3", "Privacy asks to withhold the identity (id, user or header).", "the caller asked for privacy";
         number_withheld / NUMBER_WITHHELD: Flag, "RFC 3323, RFC 3325", "The number is not to be presented, in whatever way that is said.", "the number is withheld";
-        network_number_known / NETWORK_NUMBER_KNOWN: Flag, "RFC 3325, draft-ietf-sip-privacy-04", "The network gives the caller's number, shown or not.", "the network knows the caller's number";
+        network_number_known / NETWORK_NUMBER_KNOWN: Flag, "RFC 3325, draft-ietf-sip-privacy-04", "The network gives the caller's number, shown or not.", "the network does not give the caller's number";
         presentation_differs_from_network / PRESENTATION_DIFFERS_FROM_NETWORK: Flag, "RFC 3325", "The number shown is another than the network's; missing when either is.", "the number shown differs from the one the network asserts";
         to_matches_request_uri / TO_MATCHES_REQUEST_URI: Flag, "RFC 3261 section 8.1.1.1", "To and Request-URI name the same user.", "the call was meant for somebody else";
         contact_user_matches_from / CONTACT_USER_MATCHES_FROM: Flag, "RFC 3261 section 8.1.1.8", "Contact and From name the same user.", "the contact names another user than the caller";
@@ -140,7 +140,7 @@ registry! {
         case_oddities / CASE_ODDITIES: Count, "RFC 3261 section 7.3.1", "Known header names not spelt as specified.", "the signalling is unlike a carrier's";
         unknown_headers / UNKNOWN_HEADERS: Count, "IANA SIP parameters", "Header names that are not registered (X- and P- apart).", "the signalling is unlike a carrier's";
         x_headers / X_HEADERS: Count, "RFC 6648", "Header names that begin with X-.", "private headers are set";
-        p_headers / P_HEADERS: Count, "RFC 5727 section 4", "Header names that begin with P-.", "network headers are set";
+        p_headers / P_HEADERS: Count, "RFC 5727 section 4", "Header names that begin with P-.", "the signalling is unlike a carrier's";
         via_count / VIA_COUNT: Count, "RFC 3261 section 20.42", "Via values.", "the path of the call is unusual";
         via_private_ip / VIA_PRIVATE_IP: Flag, "RFC 1918", "A Via sent-by is a private address.", "the call comes from behind a private network";
         branch_cookie / BRANCH_COOKIE: Flag, "RFC 3261 section 8.1.1.7", "The top branch begins with z9hG4bK.", "the signalling breaks the standard";
@@ -161,7 +161,7 @@ registry! {
         contact_private_ip / CONTACT_PRIVATE_IP: Flag, "RFC 1918", "The Contact host is a private address.", "the call comes from behind a private network";
     }
     Sdp {
-        sdp_present / SDP_PRESENT: Flag, "RFC 8866", "There is an SDP body.", "media is offered";
+        sdp_present / SDP_PRESENT: Flag, "RFC 8866", "There is an SDP body.", "no media is offered";
         sdp_size / SDP_SIZE: Count, "RFC 8866", "Length of the SDP, bytes.", "the media offer is unusual";
         sdp_media_count / SDP_MEDIA_COUNT: Count, "RFC 8866 section 5.14", "Media descriptions.", "the media offer is unusual";
         sdp_codec_count / SDP_CODEC_COUNT: Count, "RFC 8866 section 5.14", "Formats of the first medium.", "the media offer is unusual";
@@ -170,7 +170,7 @@ registry! {
         sdp_dtmf / SDP_DTMF: Flag, "RFC 4733", "telephone-event is offered.", "the media offer is unusual";
     }
     Transport {
-        source_port_is_sip / SOURCE_PORT_IS_SIP: Flag, "RFC 3261 section 19.1.2", "The source port is 5060 or 5061.", "the source port is a carrier's";
+        source_port_is_sip / SOURCE_PORT_IS_SIP: Flag, "RFC 3261 section 19.1.2", "The source port is 5060 or 5061.", "the source port is not a carrier's";
         ttl_hops / TTL_HOPS: Count, "RFC 791", "Hops from the sender: the next of 32, 64, 128, 255 less the TTL.", "the sender is many hops away";
         udp_checksum_zero / UDP_CHECKSUM_ZERO: Flag, "RFC 768", "The UDP checksum was not computed; missing over TCP.", "the packet was made by hand";
         packet_length / PACKET_LENGTH: Count, "", "Length of the SIP message, bytes.", "the signalling is unlike a carrier's";
@@ -193,7 +193,7 @@ registry! {
         caller_seconds_since_last / CALLER_SECONDS_SINCE_LAST: Seconds, "history", "Since the caller's last call; missing for the first.", "the caller called moments ago";
         log_caller_distinct_callees_1h / LOG_CALLER_DISTINCT_CALLEES_1H: LogCount, "history, linear counting", "Different callees of the caller in the last one to two hours.", "the caller dials through many numbers";
         log_callee_distinct_callers_10m / LOG_CALLEE_DISTINCT_CALLERS_10M: LogCount, "history, linear counting", "Different callers of the callee in the last ten to twenty minutes.", "many different callers call this callee";
-        caller_answer_share / CALLER_ANSWER_SHARE: Ratio, "history", "Answered calls of the caller; missing before the first ended.", "the caller's calls get answered";
+        caller_answer_share / CALLER_ANSWER_SHARE: Ratio, "history", "Answered calls of the caller; missing before the first ended.", "the caller's calls are seldom answered";
         caller_short_call_share / CALLER_SHORT_CALL_SHARE: Ratio, "history", "Answered calls that lasted under six seconds, or rang shortly and were cancelled.", "the caller's calls are very short";
         caller_failure_share / CALLER_FAILURE_SHARE: Ratio, "history", "Failed calls of the caller.", "most of the caller's calls fail";
         source_failure_share / SOURCE_FAILURE_SHARE: Ratio, "history", "Failed calls of the source address.", "most calls from this source fail";

@@ -61,6 +61,10 @@ impl Tap {
             .collect::<Result<Vec<_>, _>>()?;
         let mut ebpf =
             object::load(&config.sip_ports, config.invite_ring_bytes, config.dialog_ring_bytes)?;
+        // Before any map is taken out: the program refers to them by descriptor.
+        program(&mut ebpf)?
+            .load()
+            .map_err(|source| TapError::Program { source: Box::new(source) })?;
         let consumer = Consumer {
             invites: ring(&mut ebpf, maps::RING_INVITES)?,
             dialogs: ring(&mut ebpf, maps::RING_DIALOGS)?,
@@ -159,7 +163,6 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, TapError> {
     let missing = || TapError::Program { source: Box::new(ProgramError::UnexpectedProgramType) };
     let program = ebpf.program_mut(maps::PROGRAM_TAP).ok_or_else(missing)?;
     let program: &mut Xdp = program.try_into().map_err(|_| missing())?;
-    program.load().map_err(|source| TapError::Program { source: Box::new(source) })?;
     Ok(program)
 }
 

@@ -1,0 +1,103 @@
+//! Installs what a chore needs, once.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::run::{cargo, check, is_root, output, say};
+
+/// What the tools are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Purpose {
+    /// The BPF object
+    BuildEbpf,
+    /// Tests, the BPF object among them
+    Test,
+    /// The demo
+    Demo,
+    /// Measurements beside peers
+    Bench,
+}
+
+/// A Debian package, a file that shows it is there, and what it is for.
+type Package = (&'static str, &'static str, &'static str);
+
+const LAB: &[Package] = &[
+    ("iproute2", "/usr/sbin/ip", "network namespaces"),
+    ("ethtool", "/usr/sbin/ethtool", "offloads of veth pairs"),
+    ("sip-tester", "/usr/bin/sipp", "SIPp, the caller"),
+];
+const ROUTER: &[Package] = &[("kamailio", "/usr/sbin/kamailio", "Kamailio, the routing element")];
+const PEERS: &[Package] = &[
+    ("tshark", "/usr/bin/tshark", "a peer to measure beside"),
+    ("sngrep", "/usr/bin/sngrep", "a peer to measure beside"),
+];
+const EBPF: &[Package] = &[
+    ("rustc-web", "/usr/bin/rustc", "a compiler whose LLVM is 22"),
+    (
+        "libstd-rust-web-dev-bpf",
+        "/usr/lib/rustlib/bpfel-unknown-none/lib",
+        "Rust's core library for BPF",
+    ),
+    ("llvm-22-dev", "/usr/lib/llvm-22/bin/llvm-config", "LLVM for bpf-linker"),
+    ("zlib1g-dev", "/usr/include/zlib.h", "LLVM's own dependency"),
+];
+
+/// Installs it.
+pub(crate) fn run(purpose: Purpose) -> Result<()> {
+    match purpose {
+        Purpose::Demo => packages(&[LAB]),
+        Purpose::Bench => packages(&[PEERS]),
+        Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
+        Purpose::Test => packages(&[LAB, ROUTER, EBPF]).and_then(|()| linker()),
+    }
+}
+
+fn packages(groups: &[&[Package]]) -> Result<()> {
+    let missing: Vec<_> = groups
+        .iter()
+        .flat_map(|group| group.iter())
+        .filter(|(_, file, _)| !Path::new(file).exists())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = missing.iter().map(|(name, ..)| *name).collect();
+    for (name, _, purpose) in &missing {
+        say(&format!("installing Debian package {name} ({purpose})"));
+    }
+    let apt = |args: &[&str]| {
+        let mut command = if is_root() { Command::new("apt-get") } else { sudo() };
+        // RUNLEVEL=1: the packages' own services are not started.
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").args(args);
+        command
+    };
+    if !is_root() && output(Command::new("sudo").args(["-n", "true"])).is_none() {
+        bail!("run as root: apt-get install --no-install-recommends {}", names.join(" "));
+    }
+    check(&mut apt(&["-qq", "update"])).context("the list of packages")?;
+    let mut install = apt(&["-qq", "-y", "--no-install-recommends", "install"]);
+    check(install.args(&names).stdout(std::process::Stdio::null()))
+}
+
+fn sudo() -> Command {
+    let mut command = Command::new("sudo");
+    command.args(["-n", "--preserve-env=DEBIAN_FRONTEND,RUNLEVEL", "apt-get"]);
+    command
+}
+
+/// Version whose LLVM feature below fits the compiler's.
+const LINKER: &str = "0.13.0";
+
+fn linker() -> Result<()> {
+    let version = output(Command::new("bpf-linker").arg("--version")).unwrap_or_default();
+    if version.contains(LINKER) {
+        return Ok(());
+    }
+    say(&format!(
+        "installing bpf-linker {LINKER} with cargo (links the BPF object; about a minute)"
+    ));
+    let mut install = cargo(["install", "bpf-linker", "--locked", "--version", LINKER]);
+    install.args(["--no-default-features", "--features", "llvm-22", "--quiet"]);
+    check(install.env("LLVM_PREFIX", "/usr/lib/llvm-22").env_remove("RUSTFLAGS"))
+}
