@@ -1,1 +1,9 @@
-//! x
+//! What the end-to-end tests share: labs of network namespaces, real SIP
+//! elements, frames, the scorer's own binary.
+
+pub mod frames;
+pub mod kernel;
+pub mod lab;
+pub mod scorer;
+pub mod shared;
+pub mod sip;
