@@ -1,1 +1,90 @@
-//! x
+//! The scorer's own binary.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    lab::{INTERFACE, Lab, Running},
+    shared::root,
+};
+
+static BUILD: Once = Once::new();
+
+/// Where it is; built first, so that what is tested is what the sources say.
+///
+/// # Panics
+/// When it does not build.
+pub fn binary() -> PathBuf {
+    BUILD.call_once(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build = ["build", "--quiet", "--package", "scorer-userspace", "--bin", "scorer"];
+        let status = Command::new(cargo).args(build).current_dir(root()).status();
+        assert!(status.is_ok_and(|status| status.success()), "scorer does not build");
+    });
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("debug/scorer")
+}
+
+/// `scorer replay --format jsonl FILE`.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn replay(file: &Path) -> Output {
+    let mut command = Command::new(binary());
+    command.args(["replay", "--format", "jsonl"]).arg(file);
+    command.output().expect("scorer runs")
+}
+
+/// `scorer tap` at the edge of a lab, its verdicts and words in files.
+#[derive(Debug)]
+pub struct LiveTap {
+    /// The process: nsenter becomes scorer.
+    pub process: Running,
+    /// Standard output.
+    pub verdicts: PathBuf,
+    /// Standard error.
+    pub words: PathBuf,
+}
+
+/// Starts it and waits until it is attached.
+///
+/// # Panics
+/// When it is not after ten seconds.
+pub fn tap(lab: &Lab, mode: &str, folder: &Path, more: &[&str]) -> LiveTap {
+    let (verdicts, words) = (folder.join("verdicts.jsonl"), folder.join("words.txt"));
+    let file = |path: &Path| File::create(path).expect("a file");
+    let mut command = lab.edge(binary());
+    command.args(["tap", "-i", INTERFACE, "--mode", mode, "--format", "jsonl"]).args(more);
+    command.stdout(file(&verdicts)).stderr(file(&words)).stdin(Stdio::null());
+    let process = Running(command.spawn().expect("scorer starts"));
+    let start = Instant::now();
+    while !std::fs::read_to_string(&words).unwrap_or_default().contains("tapping") {
+        let said = std::fs::read_to_string(&words).unwrap_or_default();
+        assert!(start.elapsed() < Duration::from_secs(10), "scorer tap does not attach: {said}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    LiveTap { process, verdicts, words }
+}
+
+impl LiveTap {
+    /// Ends it as Ctrl-C does; verdict lines and what it said.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    pub fn finish(self) -> (String, String) {
+        // The scoring thread naps for 100 ms at most.
+        std::thread::sleep(Duration::from_millis(300));
+        self.process.signal(nix::sys::signal::Signal::SIGINT);
+        let status = self.process.wait();
+        let read = |path: &Path| std::fs::read_to_string(path).expect("output");
+        let words = read(&self.words);
+        assert!(status.success(), "scorer tap: {status}\n{words}");
+        (read(&self.verdicts), words)
+    }
+}

@@ -1,1 +1,73 @@
-//! x
+//! Real SIP elements: Kamailio answers, SIPp calls.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    lab::{CARRIER, EDGE, Lab, Running},
+    shared::root,
+};
+
+/// Kamailio at the edge, answering every call itself.
+///
+/// # Panics
+/// When it does not come up.
+pub fn kamailio(lab: &Lab, folder: &Path) -> Running {
+    let config = root().join("tests/kamailio/answer.cfg");
+    let log = std::fs::File::create(folder.join("kamailio.log")).expect("a log");
+    let mut command = lab.edge("/usr/sbin/kamailio");
+    command.args(["-DD", "-E", "-f"]).arg(config).args(["-l", &format!("udp:{EDGE}:5060")]);
+    command.args(["-m", "64", "-M", "8", "-Y"]).arg(folder);
+    command.stdout(Stdio::null()).stderr(log);
+    let running = Running(command.spawn().expect("kamailio starts"));
+    // Up when it answers an OPTIONS.
+    let start = Instant::now();
+    loop {
+        let mut probe = sipp(lab, folder);
+        probe.args(["-sf"]).arg(root().join("tests/scenarios/options.xml")).args(["-m", "1", EDGE]);
+        if probe.status().expect("sipp").success() {
+            return running;
+        }
+        let log = std::fs::read_to_string(folder.join("kamailio.log")).unwrap_or_default();
+        assert!(start.elapsed() < Duration::from_secs(20), "kamailio does not answer: {log}");
+    }
+}
+
+/// SIPp on the far side, silent.
+pub fn sipp(lab: &Lab, folder: &Path) -> Command {
+    let mut command = lab.carrier("/usr/bin/sipp");
+    command.current_dir(folder).args(["-i", CARRIER, "-nostdin", "-timeout", "90s"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// SIPp making calls; its statistics go to `stat.csv`.
+///
+/// # Panics
+/// When it does not start.
+pub fn calls(lab: &Lab, folder: &Path, count: u32, rate: u32) -> Running {
+    let mut command = sipp(lab, folder);
+    command.args(["-sn", "uac", "-d", "20", "-m", &count.to_string(), "-r", &rate.to_string()]);
+    command.args(["-trace_stat", "-stf", "stat.csv", "-fd", "1", EDGE]);
+    Running(command.spawn().expect("sipp starts"))
+}
+
+/// Successful and failed calls, retransmissions, as SIPp's last line of
+/// statistics says.
+///
+/// # Panics
+/// When there are no statistics.
+pub fn outcome(folder: &Path) -> (u64, u64, u64) {
+    let text = std::fs::read_to_string(folder.join("stat.csv")).expect("statistics");
+    let mut lines = text.lines();
+    let names: Vec<_> = lines.next().expect("names").split(';').collect();
+    let last: Vec<_> = lines.last().expect("a line").split(';').collect();
+    let value = |name: &str| {
+        let index = names.iter().position(|known| *known == name).expect("a column");
+        last[index].parse().expect("a number")
+    };
+    (value("SuccessfulCall(C)"), value("FailedCall(C)"), value("Retransmissions(C)"))
+}
