@@ -12,6 +12,10 @@ const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
 const VLAN: u32 = 0x8100;
 const QINQ: u32 = 0x88a8;
+/// RFC 2516, and the protocols of RFC 1332 and 5072 in it.
+const PPPOE_SESSION: u32 = 0x8864;
+const PPP_IPV4: u32 = 0x0021;
+const PPP_IPV6: u32 = 0x0057;
 
 pub const TCP: u32 = 6;
 pub const UDP: u32 = 17;
@@ -57,7 +61,7 @@ fn understood(result: Option<()>) -> Understood {
     result.is_some() as u32
 }
 
-/// The Ethernet header at `job.offset`, with up to two VLAN tags.
+/// The Ethernet header at `job.offset`, with up to two VLAN tags and PPPoE.
 #[inline(never)]
 fn ethernet(ctx: Ctx, job: Job) -> Understood {
     understood((|| {
@@ -70,6 +74,14 @@ fn ethernet(ctx: Ctx, job: Job) -> Understood {
             }
             kind = be16(ctx, offset + 2)?;
             offset += 4;
+        }
+        if kind == PPPOE_SESSION {
+            kind = match be16(ctx, offset + 6)? {
+                PPP_IPV4 => IPV4,
+                PPP_IPV6 => IPV6,
+                _ => return None,
+            };
+            offset += 8;
         }
         job.set_ethertype(kind);
         job.set_offset(offset);

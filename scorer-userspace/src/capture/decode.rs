@@ -1,6 +1,6 @@
 //! Link, tunnel and IP headers, as the XDP program takes them
 //! (`scorer-ebpf/src/frame.rs`): what is SIP to the one must be to the other.
-//! PPPoE and GTP-U, which only captures have, are taken here in addition.
+//! GTP-U, which only captures have, is taken here in addition.
 
 use std::net::IpAddr;
 
