@@ -223,7 +223,7 @@ unsafe fn line<T: Text>(text: &T, start: u32, newline: u32, out: *mut Scan) {
         if length == 0 {
             return finish(out, newline + 1);
         }
-        set!(out.flags = get!(out.flags) | bare * LF_ONLY);
+        set!(out.flags = get!(out.flags) | (bare * LF_ONLY));
         // The start line plays no part.
         if start == 0 {
             return;
@@ -236,7 +236,7 @@ unsafe fn line<T: Text>(text: &T, start: u32, newline: u32, out: *mut Scan) {
             return;
         }
         let compact = 1 - not_zero((first >> 8) as u32 & 0xff ^ b':' as u32);
-        set!(out.flags = get!(out.flags) | compact * COMPACT);
+        set!(out.flags = get!(out.flags) | (compact * COMPACT));
         let name = name(first, second);
         let all = get!(out.fingerprint);
         let changed = all_ones_unless_equal(name, get!(out.previous));
@@ -298,16 +298,13 @@ impl Text for Bytes<'_> {
     #[inline(always)]
     fn newlines(&self, block: u32) -> u64 {
         let at = block as usize * BLOCK;
-        match self.0.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            Some(bytes) => newlines_of(bytes),
-            None => {
-                let mut bytes = [0; BLOCK];
-                let rest = self.0.get(at..).unwrap_or_default();
-                let n = rest.len().min(BLOCK);
-                bytes[..n].copy_from_slice(&rest[..n]);
-                newlines_of(&bytes)
-            }
+        let rest = self.0.get(at..).unwrap_or_default();
+        if let Some(bytes) = rest.first_chunk::<BLOCK>() {
+            return newlines_of(bytes);
         }
+        let mut bytes = [0; BLOCK];
+        bytes[..rest.len()].copy_from_slice(rest);
+        newlines_of(&bytes)
     }
 
     #[inline(always)]

@@ -56,6 +56,9 @@ pub fn udp6(payload: &[u8], port: u16) -> Vec<u8> {
 }
 
 /// IPv4 and a TCP segment.
+///
+/// # Panics
+/// When it exceeds what IP allows.
 pub fn tcp4(payload: &[u8], sequence: u32, syn: bool) -> Vec<u8> {
     let ip = PacketBuilder::ethernet2(MACS.0, MACS.1).ipv4([192, 0, 2, 1], [192, 0, 2, 2], 61);
     let tcp = ip.tcp(40_000, 5060, sequence, 64_000);

@@ -82,24 +82,22 @@ impl Defragmenter {
             protocol: ip.protocol,
             id: fragment.id,
         };
-        let index = match self.entries.iter().position(|entry| entry.key == key) {
-            Some(index) => index,
-            None => {
-                if self.entries.len() >= self.capacity {
-                    self.entries.pop_front();
-                    self.expired += 1;
-                }
-                self.entries.push_back(Entry {
-                    key,
-                    since: now,
-                    data: Vec::new(),
-                    parts: Vec::new(),
-                    total: None,
-                    received: 0,
-                });
-                self.entries.len() - 1
+        let known = self.entries.iter().position(|entry| entry.key == key);
+        let index = known.unwrap_or_else(|| {
+            if self.entries.len() >= self.capacity {
+                self.entries.pop_front();
+                self.expired += 1;
             }
-        };
+            self.entries.push_back(Entry {
+                key,
+                since: now,
+                data: Vec::new(),
+                parts: Vec::new(),
+                total: None,
+                received: 0,
+            });
+            self.entries.len() - 1
+        });
         let entry = &mut self.entries[index];
         match entry.add(start, end, ip.payload, fragment.more) {
             Some(false) => Outcome::Kept,

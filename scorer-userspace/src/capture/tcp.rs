@@ -123,7 +123,7 @@ impl Reassembler {
         while self.flows.len() >= self.capacity {
             match self.order.pop_front() {
                 Some(oldest) => {
-                    self.stats.evicted += u64::from(self.flows.remove(&oldest).is_some())
+                    self.stats.evicted += u64::from(self.flows.remove(&oldest).is_some());
                 }
                 None => self.flows.clear(),
             }
@@ -461,7 +461,7 @@ mod tests {
         let mut pool = Reassembler::new(8, 100);
         let mut found = 0;
         pool.push(&meta(1), 0, 0, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", false, &mut |_, _| {
-            found += 1
+            found += 1;
         });
         assert!(pool.flows.is_empty());
         let invite = message(1, "", false);

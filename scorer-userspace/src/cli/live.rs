@@ -36,7 +36,7 @@ const QUEUE: usize = 1024;
 const BLOCK: usize = 32 << 10;
 
 pub(super) fn run(
-    config: Config,
+    config: &Config,
     model: Arc<Model>,
     save: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {

@@ -45,5 +45,5 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
         };
     }
     config.metrics = args.metrics.or(config.metrics);
-    live::run(config, model, args.save.as_deref())
+    live::run(&config, model, args.save.as_deref())
 }

@@ -1,4 +1,5 @@
 //! The table of options.
+#![expect(clippy::unit_arg, reason = "an assignment is what each of the table's functions does")]
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 

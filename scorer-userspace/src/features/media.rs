@@ -31,7 +31,7 @@ pub(super) fn fill(call: &Call<'_>, out: &mut Vector) {
             b'c' => connection = connection.or_else(|| fields(value).nth(2)),
             b'a' => {
                 dtmf |= value.starts_with(b"rtpmap:")
-                    && value.windows(15).any(|w| w == b"telephone-event")
+                    && value.windows(15).any(|w| w == b"telephone-event");
             }
             _ => {}
         }

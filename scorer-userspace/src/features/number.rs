@@ -44,6 +44,7 @@ fn entropy(digits: &[u8]) -> f32 {
     (n.log2() - sum / n) / std::f32::consts::LOG2_10
 }
 
+#[expect(clippy::approx_constant, reason = "log2 of ten is but one of them")]
 /// log2 of 0–24; the first is never asked for.
 const LOG2: [f32; 25] = [
     0.0,

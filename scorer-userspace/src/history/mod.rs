@@ -121,7 +121,7 @@ impl History {
         let mut hasher = FxHasher::default();
         hasher.write_u64(self.seed ^ u64::from(kind));
         hasher.write(bytes);
-        finish(hasher)
+        finish(&hasher)
     }
 
     /// Key of an address.
@@ -129,7 +129,7 @@ impl History {
         let mut hasher = FxHasher::default();
         hasher.write_u64(self.seed ^ 0xadd);
         address.hash(&mut hasher);
-        finish(hasher)
+        finish(&hasher)
     }
 
     /// Key of two keys.
@@ -137,7 +137,7 @@ impl History {
         let mut hasher = FxHasher::default();
         hasher.write_u64(self.seed ^ a);
         hasher.write_u64(b);
-        finish(hasher)
+        finish(&hasher)
     }
 
     /// Entries that made room for others, over all tables.
@@ -235,7 +235,7 @@ impl History {
 }
 
 /// Never 0, and good in every bit.
-fn finish(hasher: FxHasher) -> u64 {
+fn finish(hasher: &FxHasher) -> u64 {
     let hash = hasher.finish();
     (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) | 1
 }

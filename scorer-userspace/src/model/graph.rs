@@ -39,9 +39,9 @@ impl<'m> Graph<'m> {
                     .into(),
             ));
         };
-        let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-            Some(pb::type_proto::Value::TensorType(t)) => t,
-            None => return Err(shape("the input has no type; export the model again".into())),
+        let kind = input.r#type.as_ref().and_then(|t| t.value.as_ref());
+        let Some(pb::type_proto::Value::TensorType(tensor)) = kind else {
+            return Err(shape("the input has no type; export the model again".into()));
         };
         if tensor.elem_type != DataType::Float as i32 {
             return Err(shape(
@@ -161,9 +161,4 @@ pub(super) fn text<'m>(node: &'m pb::NodeProto, name: &str, absent: &'m str) -> 
 /// A list of f32; empty when absent.
 pub(super) fn floats<'m>(node: &'m pb::NodeProto, name: &str) -> &'m [f32] {
     attribute(node, name).map_or(&[], |a| &a.floats)
-}
-
-/// A list of i64; empty when absent.
-pub(super) fn integers<'m>(node: &'m pb::NodeProto, name: &str) -> &'m [i64] {
-    attribute(node, name).map_or(&[], |a| &a.ints)
 }

@@ -27,28 +27,28 @@ macro_rules! names {
         /// Compact forms (RFC 3261 section 7.3.3 and the IANA registry).
         const COMPACT: [HeaderName; 26] = {
             let mut table = [HeaderName::Other; 26];
-            $($(table[($compact as u8 - b'a') as usize] = HeaderName::$variant;)?)+
+            $($(table[($compact - b'a') as usize] = HeaderName::$variant;)?)+
             table
         };
     };
 }
 
 names! {
-    Via "Via" 'v', From "From" 'f', To "To" 't', CallId "Call-ID" 'i', CSeq "CSeq",
-    Contact "Contact" 'm', MaxForwards "Max-Forwards", ContentType "Content-Type" 'c',
-    ContentLength "Content-Length" 'l', ContentEncoding "Content-Encoding" 'e',
+    Via "Via" b'v', From "From" b'f', To "To" b't', CallId "Call-ID" b'i', CSeq "CSeq",
+    Contact "Contact" b'm', MaxForwards "Max-Forwards", ContentType "Content-Type" b'c',
+    ContentLength "Content-Length" b'l', ContentEncoding "Content-Encoding" b'e',
     ContentDisposition "Content-Disposition", RecordRoute "Record-Route", Route "Route",
-    UserAgent "User-Agent", Server "Server", Allow "Allow", Supported "Supported" 'k',
+    UserAgent "User-Agent", Server "Server", Allow "Allow", Supported "Supported" b'k',
     Require "Require", ProxyRequire "Proxy-Require", Unsupported "Unsupported", Accept "Accept",
     AcceptEncoding "Accept-Encoding", AcceptLanguage "Accept-Language",
-    AcceptContact "Accept-Contact" 'a', RejectContact "Reject-Contact" 'j',
-    RequestDisposition "Request-Disposition" 'd', SessionExpires "Session-Expires" 'x',
-    MinSe "Min-SE", Expires "Expires", Date "Date", Timestamp "Timestamp", Subject "Subject" 's',
+    AcceptContact "Accept-Contact" b'a', RejectContact "Reject-Contact" b'j',
+    RequestDisposition "Request-Disposition" b'd', SessionExpires "Session-Expires" b'x',
+    MinSe "Min-SE", Expires "Expires", Date "Date", Timestamp "Timestamp", Subject "Subject" b's',
     Organization "Organization", Priority "Priority", Reason "Reason", Warning "Warning",
     PAssertedIdentity "P-Asserted-Identity", PPreferredIdentity "P-Preferred-Identity",
     RemotePartyId "Remote-Party-ID", Privacy "Privacy", Diversion "Diversion",
-    HistoryInfo "History-Info", ReferredBy "Referred-By" 'b', ReferTo "Refer-To" 'r',
-    Replaces "Replaces", Identity "Identity" 'y', IdentityInfo "Identity-Info" 'n',
+    HistoryInfo "History-Info", ReferredBy "Referred-By" b'b', ReferTo "Refer-To" b'r',
+    Replaces "Replaces", Identity "Identity" b'y', IdentityInfo "Identity-Info" b'n',
     PChargingVector "P-Charging-Vector", PAccessNetworkInfo "P-Access-Network-Info",
     PEarlyMedia "P-Early-Media", PAssertedService "P-Asserted-Service",
     PPreferredService "P-Preferred-Service", PVisitedNetworkId "P-Visited-Network-ID",
@@ -56,7 +56,7 @@ names! {
     UserToUser "User-to-User", Geolocation "Geolocation", ResourcePriority "Resource-Priority",
     Authorization "Authorization", ProxyAuthorization "Proxy-Authorization",
     WwwAuthenticate "WWW-Authenticate", ProxyAuthenticate "Proxy-Authenticate",
-    MimeVersion "MIME-Version", Event "Event" 'o', AllowEvents "Allow-Events" 'u',
+    MimeVersion "MIME-Version", Event "Event" b'o', AllowEvents "Allow-Events" b'u',
     InReplyTo "In-Reply-To", ReplyTo "Reply-To", Path "Path", RAck "RAck", RSeq "RSeq",
     SecurityClient "Security-Client", SecurityVerify "Security-Verify",
 }

@@ -3,6 +3,7 @@
 //! aya has one too; it publishes every record as it is read and cannot show the
 //! next record without taking it. Two rings read in the order of their stamps
 //! need just that.
+#![expect(clippy::cast_ptr_alignment, reason = "pages and ring records are aligned to eight bytes")]
 
 use std::{
     os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},

@@ -70,7 +70,8 @@ impl Reasons {
         let mut found = [none; 2 * REASONS];
         let mut count = 0;
         for (feature, contribution) in (0u16..).zip(contributions) {
-            if !(*contribution >= LEAST) {
+            // NaN is none either.
+            if contribution.is_nan() || *contribution < LEAST {
                 continue;
             }
             let index = usize::from(feature);

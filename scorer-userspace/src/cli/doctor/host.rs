@@ -114,6 +114,9 @@ fn bpffs() -> Finding {
     )
 }
 
+/// `CAP_SYS_ADMIN`: before CAP_BPF and CAP_PERFMON it stood for both, and still does.
+const ADMIN: u32 = 21;
+
 fn capabilities() -> Vec<Finding> {
     let effective = read("/proc/self/status")
         .and_then(|text| {
@@ -122,8 +125,6 @@ fn capabilities() -> Vec<Finding> {
             u64::from_str_radix(&line, 16).ok()
         })
         .unwrap_or(0);
-    // Before CAP_BPF and CAP_PERFMON this one stood for both, and still does.
-    const ADMIN: u32 = 21;
     let has = |bit: u32| effective >> bit & 1 != 0;
     CAPABILITIES
         .iter()

@@ -7,6 +7,9 @@ use super::super::{Model, Scratch};
 /// The registry's names, in its order.
 static NAMES: LazyLock<Vec<&str>> = LazyLock::new(crate::features::names);
 
+/// What is called how, its row, and the range of its probability.
+type Case<'a> = (&'a str, Vec<(&'a str, f32)>, std::ops::Range<f32>);
+
 /// A subscriber's call over a carrier's SBC, with some history.
 fn ordinary() -> Vec<(&'static str, f32)> {
     let ln = |x: f32| x.ln_1p();
@@ -115,7 +118,7 @@ const WITHHELD: &[(&str, f32)] = &[
 #[test]
 fn calls_of_known_kind_score_where_they_should() {
     let ln = |x: f32| x.ln_1p();
-    let cases: &[(&str, Vec<(&str, f32)>, std::ops::Range<f32>)] = &[
+    let cases: &[Case<'_>] = &[
         ("ordinary, with answered history", vec![], 0.0..5.0),
         ("ordinary, first call ever", NO_HISTORY.to_vec(), 0.0..15.0),
         (
