@@ -162,3 +162,7 @@ pub(super) fn text<'m>(node: &'m pb::NodeProto, name: &str, absent: &'m str) -> 
 pub(super) fn floats<'m>(node: &'m pb::NodeProto, name: &str) -> &'m [f32] {
     attribute(node, name).map_or(&[], |a| &a.floats)
 }
+/// A list of i64; empty when absent.
+pub(super) fn integers<'m>(node: &'m pb::NodeProto, name: &str) -> &'m [i64] {
+    attribute(node, name).map_or(&[], |a| &a.ints)
+}

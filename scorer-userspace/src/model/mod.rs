@@ -20,6 +20,8 @@ mod columns;
 mod error;
 mod graph;
 mod linear;
+mod other;
+mod trees;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,8 @@ pub struct Model {
 #[derive(Debug)]
 enum Evaluator {
     Linear(linear::Linear),
+    Trees(trees::Trees),
+    Other(other::Other),
 }
 
 impl Model {
@@ -80,7 +84,7 @@ impl Model {
         let graph = proto.graph.as_ref().ok_or_else(|| malformed("it has no graph".into()))?;
         let graph = Graph::new(graph, columns.len(), name)?;
         Ok(Self {
-            evaluator: evaluator(&graph, &columns, name)?,
+            evaluator: evaluator(&proto, &graph, &columns, name)?,
             id: id(bytes),
             name: called,
             row: features.len(),
@@ -116,6 +120,8 @@ impl Model {
         let _ = scratch;
         let p = match &self.evaluator {
             Evaluator::Linear(linear) => linear.probability(row),
+            Evaluator::Trees(trees) => trees.probability(row),
+            Evaluator::Other(other) => other.probability(row),
         };
         sane(p)
     }
@@ -124,8 +130,9 @@ impl Model {
     /// `contributions`, one for each feature of `row`. Features which the model does
     /// not use contribute 0.
     ///
-    /// - Logistic regression: weight times standardised value. With [`Self::bias`]
-    ///   they sum to the log-odds of the probability.
+    /// - Logistic regression: weight times standardised value; trees: change of what
+    ///   is to be expected along each path. With [`Self::bias`] they sum to the log-odds.
+    /// - Any other graph: what is lost when the feature is set to 0.
     ///
     /// # Panics
     /// When `row` or `contributions` is not as long as the `features` this was
@@ -137,21 +144,27 @@ impl Model {
         let _ = scratch;
         let p = match &self.evaluator {
             Evaluator::Linear(linear) => linear.explain(row, contributions),
+            Evaluator::Trees(trees) => trees.explain(row, contributions),
+            Evaluator::Other(other) => other.explain(row, contributions),
         };
         sane(p)
     }
 
-    /// Log-odds before any feature contributed.
+    /// Log-odds before any feature contributed; NaN where tract runs the graph.
     pub fn bias(&self) -> f32 {
         match &self.evaluator {
             Evaluator::Linear(linear) => linear.bias(),
+            Evaluator::Trees(trees) => trees.bias(),
+            Evaluator::Other(_) => f32::NAN,
         }
     }
 
-    /// What evaluates it, for `scorer` to print: `logistic`.
+    /// What evaluates it, for `scorer` to print: `logistic`, `trees` or `tract`.
     pub fn kind(&self) -> &'static str {
         match self.evaluator {
             Evaluator::Linear(_) => "logistic",
+            Evaluator::Trees(_) => "trees",
+            Evaluator::Other(_) => "tract",
         }
     }
 }
@@ -171,7 +184,12 @@ impl fmt::Debug for Model {
 #[derive(Debug, Default)]
 pub struct Scratch {}
 
-fn evaluator(graph: &Graph<'_>, columns: &[u16], model: &str) -> Result<Evaluator, ModelError> {
+fn evaluator(
+    proto: &pb::ModelProto,
+    graph: &Graph<'_>,
+    columns: &[u16],
+    model: &str,
+) -> Result<Evaluator, ModelError> {
     let invalid = |what| ModelError::Invalid { model: model.to_owned(), what };
     let Some(output) = graph.proto.output.first() else {
         return Err(invalid("the graph has no output".into()));
@@ -179,10 +197,12 @@ fn evaluator(graph: &Graph<'_>, columns: &[u16], model: &str) -> Result<Evaluato
     if let Some(linear) = linear::recognise(graph, &output.name, columns).map_err(invalid)? {
         return Ok(Evaluator::Linear(linear));
     }
-    Err(ModelError::Unsupported {
-        model: model.to_owned(),
-        what: "it is not a logistic regression".into(),
-    })
+    if let Some(trees) = trees::recognise(graph, columns).map_err(invalid)? {
+        return Ok(Evaluator::Trees(trees));
+    }
+    other::Other::new(proto, columns)
+        .map(Evaluator::Other)
+        .map_err(|what| ModelError::Tract { model: model.to_owned(), what })
 }
 
 fn check_size(bytes: u64, model: &str) -> Result<(), ModelError> {

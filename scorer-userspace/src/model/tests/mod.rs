@@ -1,3 +1,4 @@
 //! Tests of models, and the rows they share.
 
 mod baseline;
+mod ensembles;
