@@ -304,8 +304,7 @@ fn leaves(node: &pb::NodeProto, place: &Places, count: usize) -> Said<Leaves> {
     }
     // With weights for one class only they are the positive one's (ONNX, and what
     // onnxmltools writes for LightGBM); with both, each has its own.
-    let both =
-        outputs.iter().any(|output| *output == 0) && outputs.iter().any(|output| *output == 1);
+    let both = outputs.contains(&0) && outputs.contains(&1);
     let wanted = if classifier && both { Some(1) } else { None };
     let mut weights = vec![0.0; count];
     for i in 0..trees.len() {

@@ -187,7 +187,7 @@ fn a_naive_walk_says_the_same() {
     let mut scratch = Scratch::default();
     for round in 0..40 {
         let modes = if round % 2 == 0 { &ALL[..1] } else { &ALL[..] };
-        let trees: Vec<_> = (0..1 + random.below(30)).map(|_| tree(&mut random, modes)).collect();
+        let trees: Vec<_> = (0..=random.below(30)).map(|_| tree(&mut random, modes)).collect();
         let base = random.unit();
         let compiled =
             Model::from_bytes(&model(&trees, base).encode_to_vec(), "t", &NAMES).expect("compiles");
