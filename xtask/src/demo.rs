@@ -25,6 +25,9 @@ pub(crate) struct DemoArgs {
     /// With an optimised build (the first takes some ten minutes)
     #[arg(long)]
     release: bool,
+    /// Save the frames, as tests/data/demo.pcap was made
+    #[arg(long, value_name = "FILE.pcap")]
+    save: Option<PathBuf>,
     /// Replay a capture even as root
     #[arg(long)]
     replay: bool,
@@ -65,7 +68,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
             .context("cannot start SIPp")?,
     );
     let mut tap = lab.edge(&scorer.display().to_string());
-    let tap = Running(tap.args(["tap", "-i", INTERFACE]).spawn().context("cannot start scorer")?);
+    tap.args(["tap", "-i", INTERFACE]);
+    if let Some(file) = &args.save {
+        tap.arg("--save").arg(file);
+    }
+    let tap = Running(tap.spawn().context("cannot start scorer")?);
     // Attaching takes some tens of milliseconds.
     sleep(Duration::from_secs(1));
     let start = Instant::now();

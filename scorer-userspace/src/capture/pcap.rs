@@ -252,6 +252,3 @@ fn classic_step(
         wire_length: record.origlen,
     })
 }
-
-#[cfg(test)]
-mod tests;

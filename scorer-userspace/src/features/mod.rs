@@ -40,6 +40,3 @@ fn flag(value: bool) -> f32 {
 fn maybe(value: Option<bool>) -> f32 {
     value.map_or(f32::NAN, flag)
 }
-
-#[cfg(test)]
-mod tests;
