@@ -62,7 +62,7 @@ fn understood(result: Option<()>) -> Understood {
 }
 
 /// The Ethernet header at `job.offset`, with up to two VLAN tags and PPPoE.
-#[inline(never)]
+#[inline(always)]
 fn ethernet(ctx: Ctx, job: Job) -> Understood {
     understood((|| {
         let offset = job.offset();
@@ -236,6 +236,13 @@ pub fn decode(ctx: Ctx, job: Job) -> Option<bool> {
     job.set_offset(0);
     if ethernet(ctx, job) == 0 || network(ctx, job) == 0 {
         return None;
+    }
+    // Nearly every packet, told without a call.
+    let protocol = job.protocol();
+    if protocol == TCP
+        || protocol == UDP && be16(ctx, job.payload() + 2).is_some_and(|port| port != VXLAN_PORT)
+    {
+        return Some(false);
     }
     match tunnel(ctx, job) {
         NO_TUNNEL => return Some(false),

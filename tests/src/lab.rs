@@ -68,22 +68,33 @@ impl Lab {
         enter(&self.edge, program.as_ref())
     }
 
+    /// Runs something in a thread of its own on the tapped side.
+    ///
+    /// # Panics
+    /// When it does, or the namespace cannot be entered.
+    pub fn inside_edge<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        inside(&self.edge, work)
+    }
+
     /// Sends frames from the far side exactly as they are, in order.
     ///
     /// # Panics
     /// When a frame cannot be sent.
     pub fn send(&self, frames: &[Vec<u8>]) {
-        let namespace =
-            std::fs::File::open(format!("/run/netns/{}", self.carrier)).expect("namespace");
-        // A namespace is a thread's own affair.
-        std::thread::scope(|scope| {
-            let sender = scope.spawn(|| {
-                nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns");
-                send_frames(FAR, frames);
-            });
-            sender.join().expect("frames are sent");
-        });
+        inside(&self.carrier, || send_frames(FAR, frames));
     }
+}
+
+/// A namespace is a thread's own affair.
+fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+    let file = std::fs::File::open(format!("/run/netns/{namespace}")).expect("namespace");
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            nix::sched::setns(&file, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns");
+            work()
+        });
+        thread.join().expect("it does not panic")
+    })
 }
 
 fn send_frames(interface: &str, frames: &[Vec<u8>]) {

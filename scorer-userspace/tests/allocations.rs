@@ -1,0 +1,87 @@
+//! The hot path allocates nothing once it is warm.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use scorer::{
+    capture::{Frame, LinkType},
+    engine::{Engine, EngineConfig},
+    features,
+    model::Model,
+    output::json_line,
+    time::Timestamp,
+};
+
+struct Counting;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn frame(i: u32) -> Vec<u8> {
+    let text = format!(
+        "INVITE sip:+4420794{i:05}@edge.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{i}\r\n\
+         Max-Forwards: 69\r\nFrom: \"A\" <sip:+44163296{i:04}@carrier.example>;tag={i}\r\nTo: <sip:+4420794{i:05}@edge.example>\r\n\
+         Call-ID: {i}@h\r\nCSeq: 1 INVITE\r\nContact: <sip:a@192.0.2.1>\r\n\
+         P-Asserted-Identity: <sip:+44163296{i:04}@carrier.example>, <tel:+44163296{i:04}>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: 78\r\n\r\n\
+         v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8\r\n"
+    );
+    let mut bytes = Vec::new();
+    let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(
+        [192, 0, 2, 1],
+        [192, 0, 2, 2],
+        61,
+    );
+    builder.udp(5060, 5060).write(&mut bytes, text.as_bytes()).expect("a frame");
+    bytes
+}
+
+#[test]
+fn a_thousand_calls_allocate_nothing() {
+    let model = Model::builtin(&features::names()).expect("the built-in model");
+    let mut engine = Engine::new(&EngineConfig::default(), Arc::new(model));
+    let frames: Vec<_> = (0..1_100).map(frame).collect();
+    let mut out = Vec::with_capacity(1 << 16);
+    let mut verdicts = 0;
+    let mut inspect = |i: usize| {
+        let bytes = &frames[i];
+        let frame = Frame {
+            link: LinkType::Ethernet,
+            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
+            bytes,
+            wire_length: bytes.len() as u32,
+            scan: None,
+        };
+        engine.inspect(&frame, &mut |assessment| {
+            out.clear();
+            json_line(assessment, false, Some(1), &mut out);
+            verdicts += 1;
+        });
+    };
+    (0..100).for_each(&mut inspect);
+    let before = COUNT.load(Ordering::Relaxed);
+    (100..1_100).for_each(&mut inspect);
+    let allocated = COUNT.load(Ordering::Relaxed) - before;
+    assert_eq!((verdicts, allocated), (1_100, 0));
+}
