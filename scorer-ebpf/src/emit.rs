@@ -44,6 +44,13 @@ pub fn invite(ctx: Ctx) -> u32 {
 #[inline(always)]
 fn emit_invite(ctx: Ctx, counters: Counters, job: Job) -> Option<u32> {
     let scratch = INVITE_SCRATCH.get_ptr_mut(0)?;
+    #[cfg(feature = "log")]
+    aya_log_ebpf::info!(
+        &aya_ebpf::programs::XdpContext::new(ctx.raw()),
+        "INVITE of {} bytes on interface {}",
+        job.text_length(),
+        ctx.interface()
+    );
     // SAFETY: the scratch is this CPU's, and nothing interrupts the program on
     // this CPU that would use it as well.
     unsafe {

@@ -88,7 +88,7 @@ pub(super) fn run(
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config.metrics, &shared)?;
+    wait(&stop, config.metrics, &shared, &mut tap)?;
     stop.store(true, Ordering::Release);
     let (scoring, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Scoring { engine, save_error, lines, .. } = scoring;
@@ -111,6 +111,7 @@ fn wait(
     stop: &AtomicBool,
     listen: Option<std::net::SocketAddr>,
     shared: &Arc<Shared>,
+    tap: &mut Tap,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -118,6 +119,7 @@ fn wait(
         let mut terminate = signal(SignalKind::terminate())?;
         let ended = async {
             while !stop.load(Ordering::Acquire) {
+                tap.flush_log();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };

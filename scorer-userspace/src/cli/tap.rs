@@ -21,6 +21,9 @@ pub(super) struct TapArgs {
     /// Serve Prometheus metrics here, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
+    /// BPF object instead of the built-in one: a debug build (`cargo xtask build-ebpf --debug`)
+    #[arg(long, value_name = "FILE", hide = true)]
+    object: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -44,6 +47,7 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
             ModeArg::Generic => Mode::Generic,
         };
     }
+    config.tap.object.clone_from(&args.object);
     config.metrics = args.metrics.or(config.metrics);
     live::run(&config, model, args.save.as_deref())
 }

@@ -30,8 +30,8 @@ pub struct Attached {
 }
 
 /// The program on its interfaces. Dropping it takes the program off.
-#[derive(Debug)]
 pub struct Tap {
+    logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     /// Holds the links: they end with it.
     _ebpf: Ebpf,
     attached: Vec<Attached>,
@@ -59,8 +59,22 @@ impl Tap {
                     .map_err(|_| TapError::NoSuchInterface { name: name.clone() })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let mut ebpf =
-            object::load(&config.sip_ports, config.invite_ring_bytes, config.dialog_ring_bytes)?;
+        let (ports, rings) =
+            (&config.sip_ports[..], (config.invite_ring_bytes, config.dialog_ring_bytes));
+        let mut ebpf = match &config.object {
+            None => object::load(ports, rings.0, rings.1)?,
+            Some(path) => {
+                let bytes = std::fs::read(path).map_err(|source| {
+                    TapError::system(
+                        format!("cannot read the BPF object {}", path.display()),
+                        source,
+                    )
+                })?;
+                object::load_bytes(&bytes, ports, rings.0, rings.1)?
+            }
+        };
+        // Only a debug build of the object logs; of others there is nothing to read.
+        let logger = aya_log::EbpfLogger::init(&mut ebpf).ok();
         // Before any map is taken out: the program refers to them by descriptor.
         program(&mut ebpf)?
             .load()
@@ -86,6 +100,7 @@ impl Tap {
             }
         }
         Ok(Self {
+            logger,
             _ebpf: ebpf,
             attached,
             counters,
@@ -104,9 +119,22 @@ impl Tap {
         self.counters.clone()
     }
 
+    /// Hands what a debug build of the object logged to the log.
+    pub fn flush_log(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+    }
+
     /// The reader of the rings; there is one.
     pub fn take_consumer(&mut self) -> Option<Consumer> {
         self.consumer.take()
+    }
+}
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tap").field("attached", &self.attached).finish_non_exhaustive()
     }
 }
 

@@ -50,6 +50,8 @@ pub struct TapConfig {
     pub spin: Duration,
     /// Receive frames addressed to others, as on a mirror port.
     pub promiscuous: bool,
+    /// BPF object instead of the built-in one: a debug build that logs.
+    pub object: Option<std::path::PathBuf>,
 }
 
 impl Default for TapConfig {
@@ -63,6 +65,7 @@ impl Default for TapConfig {
             cpu: None,
             spin: Duration::from_micros(200),
             promiscuous: true,
+            object: None,
         }
     }
 }

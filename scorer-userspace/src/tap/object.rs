@@ -19,10 +19,23 @@ pub fn load(
     invite_ring_bytes: u32,
     dialog_ring_bytes: u32,
 ) -> Result<Ebpf, TapError> {
+    load_bytes(OBJECT, sip_ports, invite_ring_bytes, dialog_ring_bytes)
+}
+
+/// The same of another object, such as a debug build.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bytes(
+    object: &[u8],
+    sip_ports: &[u16],
+    invite_ring_bytes: u32,
+    dialog_ring_bytes: u32,
+) -> Result<Ebpf, TapError> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(maps::RING_INVITES, ring_size(invite_ring_bytes))
         .map_max_entries(maps::RING_DIALOGS, ring_size(dialog_ring_bytes))
-        .load(OBJECT)
+        .load(object)
         .map_err(|source| TapError::Load { source: Box::new(source) })?;
     let mut bitmap: PortBitmap = [0; 1024];
     for port in sip_ports {
