@@ -1,31 +1,34 @@
 //! pcap and pcapng files.
 //!
-//! A file is mapped and its frames are borrowed from the map. Blocks are parsed
-//! by the `pcap-parser` crate; this module knows link types and time stamps.
+//! A file is mapped and its frames are borrowed from the map; a pipe is read into
+//! a window of fixed size. Headers and classic records are parsed by the
+//! `pcap-parser` crate; this module knows link types and time stamps.
 
 mod ng;
+mod source;
 mod writer;
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use pcap_parser::{
+    PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use memmap2::Mmap;
-use pcap_parser::{PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
-
+use self::source::Source;
 use super::{Frame, LinkType};
 use crate::time::Timestamp;
 
 pub use writer::Writer;
 
+/// Length of a classic file's header, bytes.
+const HEADER: usize = 24;
 /// Frames longer than this are no frames: a damaged or hostile file.
 const LARGEST: u32 = 256 << 10;
 
 /// Why a capture file cannot be read (further).
 #[derive(Debug, thiserror::Error)]
 pub enum PcapError {
-    /// Cannot be opened or mapped.
+    /// Cannot be opened or read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// File.
@@ -50,7 +53,7 @@ pub enum PcapError {
         /// File.
         path: PathBuf,
         /// Where the record begins.
-        at: usize,
+        at: u64,
     },
     /// A record that makes no sense; everything before it was given.
     #[error("{} is damaged at byte {at}: {what}; all before it was read", path.display())]
@@ -58,7 +61,7 @@ pub enum PcapError {
         /// File.
         path: PathBuf,
         /// Where.
-        at: usize,
+        at: u64,
         /// What is wrong.
         what: &'static str,
     },
@@ -95,18 +98,27 @@ impl LinkType {
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    map: Option<Mmap>,
+    source: Source,
     at: usize,
     format: Format,
 }
 
 #[derive(Debug)]
 enum Format {
-    Classic { big_endian: bool, nanoseconds: bool, link: LinkType },
+    Classic { record: Record, nanoseconds: bool, link: LinkType },
     Ng(ng::State),
 }
 
-/// Where a frame stands in the map, and what is said of it.
+/// How a classic file writes its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    Little,
+    Big,
+    /// With eight bytes more, by a patched libpcap of the 1990s (`a1b2cd34`).
+    Modified,
+}
+
+/// Where a frame stands in the bytes at hand, and what is said of it.
 struct Found {
     start: usize,
     end: usize,
@@ -119,71 +131,86 @@ struct Found {
 enum Step {
     Frame(Found),
     End,
+    /// The record at hand goes on behind the bytes at hand.
     Truncated,
+    /// So does a block of this length, which holds nothing of interest.
+    Skip(usize),
     Damaged(&'static str),
     LinkType(i32),
 }
 
 impl Reader {
-    /// Opens a file and reads its header.
+    /// Opens a file (`-` is standard input; a pipe will do) and reads its header.
     ///
     /// # Errors
     /// [`PcapError`]; an empty file is [`PcapError::NotACapture`].
     pub fn open(path: &Path) -> Result<Self, PcapError> {
-        let io = |source| PcapError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.is_dir() {
-            return Err(io(std::io::ErrorKind::IsADirectory.into()));
-        }
-        // SAFETY: the map is read only. Should somebody cut the file meanwhile the
-        // process gets SIGBUS, as any program that maps its input.
-        let map = unsafe { Mmap::map(&file) }.ok();
-        let bytes = map.as_deref().unwrap_or_default();
-        let not_a_capture = || PcapError::NotACapture { path: path.to_owned() };
-        let (format, at) = match bytes.first_chunk::<4>() {
-            Some([0x0a, 0x0d, 0x0d, 0x0a]) => (Format::Ng(ng::State::default()), 0),
-            Some(_) => {
-                let (rest, header) = parse_pcap_header(bytes).map_err(|_| not_a_capture())?;
-                (classic(&header, path)?, bytes.len() - rest.len())
+        let source =
+            Source::open(path).map_err(|source| PcapError::Io { path: path.to_owned(), source })?;
+        Self::new(path, source)
+    }
+
+    fn new(path: &Path, mut source: Source) -> Result<Self, PcapError> {
+        let path = path.to_owned();
+        let mut at = 0;
+        while source.bytes().len() < HEADER {
+            match source.more(&mut at) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(source) => return Err(PcapError::Io { path, source }),
             }
-            None => return Err(not_a_capture()),
-        };
-        if let Some(map) = &map {
-            // Read ahead; whether the kernel does is its own affair.
-            let _ = map.advise(memmap2::Advice::Sequential);
         }
-        Ok(Self { path: path.to_owned(), map, at, format })
+        let bytes = source.bytes();
+        let format = match bytes.first_chunk::<4>() {
+            Some([0x0a, 0x0d, 0x0d, 0x0a]) => Format::Ng(ng::State::default()),
+            Some(_) => match parse_pcap_header(bytes) {
+                Ok((rest, header)) => {
+                    at = bytes.len() - rest.len();
+                    classic(&header, &path)?
+                }
+                Err(_) => return Err(PcapError::NotACapture { path }),
+            },
+            None => return Err(PcapError::NotACapture { path }),
+        };
+        Ok(Self { path, source, at, format })
     }
 
     /// The next frame; `None` at the end of the file.
     ///
     /// # Errors
-    /// [`PcapError::Truncated`], [`PcapError::Damaged`] or [`PcapError::LinkType`];
-    /// there is nothing to be had behind these.
+    /// [`PcapError::Truncated`], [`PcapError::Damaged`] or [`PcapError::Io`]: there
+    /// is nothing to be had behind these. [`PcapError::LinkType`]: the packet was
+    /// passed over, and those of the file's other interfaces may be read on.
     #[expect(clippy::should_implement_trait, reason = "frames are borrowed from the reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, PcapError> {
-        let bytes = self.map.as_deref().unwrap_or_default();
-        let before = self.at;
-        let step = match &mut self.format {
-            Format::Classic { big_endian, nanoseconds, link } => {
-                classic_step(bytes, &mut self.at, *big_endian, *nanoseconds, *link)
+        let found = loop {
+            let bytes = self.source.bytes();
+            let step = match &mut self.format {
+                Format::Classic { record, nanoseconds, link } => {
+                    classic_step(bytes, &mut self.at, *record, *nanoseconds, *link)
+                }
+                Format::Ng(state) => state.step(bytes, &mut self.at),
+            };
+            let ended = matches!(step, Step::End);
+            let (at, path) = (self.position(), || self.path.clone());
+            let more = match step {
+                Step::Frame(found) => break found,
+                Step::End | Step::Truncated => self.source.more(&mut self.at),
+                Step::Skip(length) => self.source.skip(&mut self.at, length),
+                Step::Damaged(what) => return Err(PcapError::Damaged { path: path(), at, what }),
+                Step::LinkType(link) => return Err(PcapError::LinkType { path: path(), link }),
+            };
+            match more {
+                Ok(true) => {}
+                Ok(false) if ended => return Ok(None),
+                Ok(false) => return Err(PcapError::Truncated { path: self.path.clone(), at }),
+                Err(source) => return Err(PcapError::Io { path: self.path.clone(), source }),
             }
-            Format::Ng(state) => state.step(bytes, &mut self.at),
-        };
-        let path = || self.path.clone();
-        let found = match step {
-            Step::Frame(found) => found,
-            Step::End => return Ok(None),
-            Step::Truncated => return Err(PcapError::Truncated { path: path(), at: before }),
-            Step::Damaged(what) => {
-                return Err(PcapError::Damaged { path: path(), at: before, what });
-            }
-            Step::LinkType(link) => return Err(PcapError::LinkType { path: path(), link }),
         };
         Ok(Some(Frame {
             link: found.link,
             timestamp: found.timestamp,
-            bytes: bytes.get(found.start..found.end).unwrap_or_default(),
+            bytes: self.source.bytes().get(found.start..found.end).unwrap_or_default(),
             wire_length: found.wire_length,
             scan: None,
         }))
@@ -191,15 +218,15 @@ impl Reader {
 
     /// Bytes read so far.
     pub fn position(&self) -> u64 {
-        self.at as u64
+        self.source.before() + self.at as u64
     }
 
-    /// Length of the file, bytes.
+    /// Length of the file, bytes; 0 for a pipe, whose length is not known.
     pub fn len(&self) -> u64 {
-        self.map.as_ref().map_or(0, |map| map.len() as u64)
+        self.source.len().unwrap_or(0)
     }
 
-    /// Whether the file is empty.
+    /// Whether the length is 0 or not known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -209,7 +236,13 @@ fn classic(header: &PcapHeader, path: &Path) -> Result<Format, PcapError> {
     let link = LinkType::from_number(header.network.0 & 0x0fff_ffff)
         .ok_or_else(|| PcapError::LinkType { path: path.to_owned(), link: header.network.0 })?;
     Ok(Format::Classic {
-        big_endian: header.is_bigendian(),
+        record: if header.is_modified_format() {
+            Record::Modified
+        } else if header.is_bigendian() {
+            Record::Big
+        } else {
+            Record::Little
+        },
         nanoseconds: header.is_nanosecond_precision(),
         link,
     })
@@ -218,7 +251,7 @@ fn classic(header: &PcapHeader, path: &Path) -> Result<Format, PcapError> {
 fn classic_step(
     bytes: &[u8],
     at: &mut usize,
-    big_endian: bool,
+    record: Record,
     nanoseconds: bool,
     link: LinkType,
 ) -> Step {
@@ -226,20 +259,22 @@ fn classic_step(
     if rest.is_empty() {
         return Step::End;
     }
-    let parsed = if big_endian { parse_pcap_frame_be(rest) } else { parse_pcap_frame(rest) };
-    let Ok((after, record)) = parsed else {
-        let length = rest.get(8..12).and_then(|b| b.try_into().ok()).map_or(0, |b: [u8; 4]| {
-            if big_endian { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }
-        });
-        return if length > LARGEST {
-            Step::Damaged("a record of absurd length")
-        } else {
-            Step::Truncated
+    // Looked at first: of a record of absurd length no more is waited for.
+    if let Some(length) = rest.get(8..).and_then(|rest| rest.first_chunk()) {
+        let length = match record {
+            Record::Big => u32::from_be_bytes(*length),
+            _ => u32::from_le_bytes(*length),
         };
-    };
-    if record.caplen > LARGEST {
-        return Step::Damaged("a record of absurd length");
+        if length > LARGEST {
+            return Step::Damaged("a record of absurd length");
+        }
     }
+    let parsed = match record {
+        Record::Little => parse_pcap_frame(rest),
+        Record::Big => parse_pcap_frame_be(rest),
+        Record::Modified => parse_pcap_frame_modified(rest),
+    };
+    let Ok((after, record)) = parsed else { return Step::Truncated };
     let end = bytes.len() - after.len();
     let start = end - record.data.len();
     *at = end;
@@ -252,3 +287,6 @@ fn classic_step(
         wire_length: record.origlen,
     })
 }
+
+#[cfg(test)]
+mod tests;
