@@ -12,7 +12,7 @@ use super::{
     decode::{self, Ip, TCP, UDP},
     dedup::Deduplicator,
     defrag::{Defragmenter, Outcome},
-    tcp::Reassembler,
+    tcp::{Bounds, Reassembler},
 };
 
 /// Bounds and ports.
@@ -28,6 +28,11 @@ pub struct AssemblerConfig {
     pub tcp_flows: usize,
     /// Bytes of one flow that may wait for a missing segment.
     pub tcp_early_bytes: usize,
+    /// Bytes that all flows together may hold.
+    pub tcp_total_bytes: usize,
+    /// How long a missing segment is waited for. A sender repeats a lost one after
+    /// 200 ms or more (RFC 6298); one that only the mirror lost never comes.
+    pub tcp_hole_timeout: Duration,
     /// A datagram that is the same to the byte within this time is a mirrored
     /// copy; zero lets all through.
     pub mirror_window: Duration,
@@ -41,6 +46,8 @@ impl Default for AssemblerConfig {
             fragment_timeout: Duration::from_secs(3),
             tcp_flows: 16_384,
             tcp_early_bytes: 256 << 10,
+            tcp_total_bytes: 64 << 20,
+            tcp_hole_timeout: Duration::from_secs(1),
             mirror_window: Duration::from_millis(100),
         }
     }
@@ -111,7 +118,12 @@ impl Assembler {
         Self {
             ports,
             fragments: Defragmenter::new(config.fragmented_datagrams, config.fragment_timeout),
-            streams: Reassembler::new(config.tcp_flows, config.tcp_early_bytes),
+            streams: Reassembler::new(Bounds {
+                flows: config.tcp_flows,
+                early_bytes: config.tcp_early_bytes,
+                total_bytes: config.tcp_total_bytes,
+                hole: config.tcp_hole_timeout,
+            }),
             mirrors: Deduplicator::new(config.mirror_window),
             stats: AssemblerStats::default(),
         }

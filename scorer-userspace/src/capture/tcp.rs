@@ -1,14 +1,13 @@
 //! SIP over TCP, seen from the side: segments of one direction put in order,
 //! messages cut out by Content-Length (RFC 3261 section 18.3), bounded memory.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
 use scorer_common::{Class, classify::classify_bytes};
 
 use super::PacketMeta;
-use crate::sip::HeaderName;
+use crate::{sip::HeaderName, time::Timestamp};
 
 /// A message at most, bytes: what [`crate::sip::Message`] takes. Of a longer one
 /// the header section is handed on and the body passed over.
@@ -31,11 +30,19 @@ struct Flow {
     buffer: Vec<u8>,
     /// Up to here the end of the header section was looked for.
     searched: usize,
+    /// Length of the message under way, once its header section is whole.
+    whole: Option<usize>,
     /// Bytes of a long body still to be passed over.
     skip: usize,
     /// Segments that came early.
     early: Vec<(u32, Vec<u8>)>,
     early_bytes: usize,
+    /// Since when the oldest hole has stood open.
+    hole_since: Timestamp,
+    /// Sequence number of the SYN, so that a copy of it does not begin anew.
+    opened: Option<u32>,
+    /// Has had data since it was last looked at for eviction.
+    used: bool,
     /// The first packet of the message under way, and how many there were.
     first: Option<PacketMeta>,
     packets: u16,
@@ -57,24 +64,41 @@ pub(super) struct TcpStats {
 /// Flows under way.
 #[derive(Debug)]
 pub(super) struct Reassembler {
-    flows: HashMap<Key, Flow, FxBuildHasher>,
+    /// Hashed with a secret: addresses and ports are the sender's choice.
+    flows: HashMap<Key, Flow>,
     /// Keys in order of their first segment; may hold keys of ended flows.
     order: VecDeque<Key>,
-    capacity: usize,
-    early_bytes: usize,
+    bounds: Bounds,
+    /// Bytes held for all flows together.
+    held: usize,
     pub(super) stats: TcpStats,
 }
 
+/// Room an idle flow may keep, bytes.
+const KEPT: usize = 4096;
 /// Early segments of a flow at most.
 const EARLY: usize = 64;
 
+/// What the reassembler may hold, and for how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Flows.
+    pub(super) flows: usize,
+    /// Bytes of one flow behind a hole.
+    pub(super) early_bytes: usize,
+    /// Bytes of all flows.
+    pub(super) total_bytes: usize,
+    /// How long a hole may stay open.
+    pub(super) hole: Duration,
+}
+
 impl Reassembler {
-    pub(super) fn new(capacity: usize, early_bytes: usize) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         Self {
-            flows: HashMap::with_hasher(FxBuildHasher),
+            flows: HashMap::new(),
             order: VecDeque::new(),
-            capacity: capacity.max(1),
-            early_bytes,
+            bounds: Bounds { flows: bounds.flows.max(1), ..bounds },
+            held: 0,
             stats: TcpStats::default(),
         }
     }
@@ -91,46 +115,72 @@ impl Reassembler {
         each: &mut dyn FnMut(&[u8], &PacketMeta),
     ) {
         let key = (meta.source, meta.destination);
-        if flags & RST != 0 {
-            self.flows.remove(&key);
-            return;
-        }
         let opens = opens_message(payload);
         if !self.flows.contains_key(&key) {
-            if !(opens || on_port && flags & SYN != 0) {
+            if flags & RST != 0 || !(opens || on_port && flags & SYN != 0) {
                 return;
             }
-            self.make_room();
+            while self.flows.len() >= self.bounds.flows {
+                self.evict();
+            }
+            self.tidy();
             self.flows.insert(key, Flow::default());
             self.order.push_back(key);
         }
         let Some(flow) = self.flows.get_mut(&key) else { return };
+        let held = flow.held();
         let mut sequence = sequence;
         if flags & SYN != 0 {
-            *flow = Flow::default();
+            if flow.opened != Some(sequence) {
+                *flow = Flow { opened: Some(sequence), ..Flow::default() };
+                flow.next = Some(sequence.wrapping_add(1));
+            }
             sequence = sequence.wrapping_add(1);
-            flow.next = Some(sequence);
         }
-        if !payload.is_empty() {
-            flow.segment(sequence, payload, opens, meta, self.early_bytes, &mut self.stats, each);
+        if !payload.is_empty() && flags & RST == 0 {
+            flow.used = true;
+            flow.segment(sequence, payload, opens, meta, &self.bounds, &mut self.stats, each);
         }
-        if flags & FIN != 0 {
-            self.flows.remove(&key);
+        while flags & RST != 0 && !flow.early.is_empty() {
+            // Nothing more will come: what stands behind a hole is all there is.
+            flow.resynchronise(meta, &mut self.stats, each);
+        }
+        let ended = flags & RST != 0 || flags & FIN != 0 && flow.early.is_empty();
+        self.held = self.held - held + flow.held();
+        if ended {
+            self.remove(&key);
+        }
+        while self.held > self.bounds.total_bytes && !self.flows.is_empty() {
+            self.evict();
         }
     }
 
-    fn make_room(&mut self) {
-        while self.flows.len() >= self.capacity {
-            match self.order.pop_front() {
-                Some(oldest) => {
-                    self.stats.evicted += u64::from(self.flows.remove(&oldest).is_some());
-                }
-                None => self.flows.clear(),
+    fn remove(&mut self, key: &Key) -> bool {
+        let removed = self.flows.remove(key);
+        self.held -= removed.as_ref().map_or(0, Flow::held);
+        removed.is_some()
+    }
+
+    /// Gives up the oldest flow that has had no data since it was last spared: a
+    /// flood of SYNs does not drive out the trunks.
+    fn evict(&mut self) {
+        while let Some(oldest) = self.order.pop_front() {
+            let Some(flow) = self.flows.get_mut(&oldest) else { continue };
+            if std::mem::take(&mut flow.used) {
+                self.order.push_back(oldest);
+                continue;
             }
+            self.stats.evicted += u64::from(self.remove(&oldest));
+            return;
         }
-        // Keys of ended flows are dropped as they come to the front; a table of
-        // short flows would let them pile up otherwise.
-        if self.order.len() > 2 * self.capacity {
+        self.flows.clear();
+        self.held = 0;
+    }
+
+    /// Keys of ended flows are dropped as they come to the front; a table of
+    /// short flows would let them pile up otherwise.
+    fn tidy(&mut self) {
+        if self.order.len() > 2 * self.bounds.flows {
             let flows = &self.flows;
             self.order.retain(|key| flows.contains_key(key));
         }
@@ -149,7 +199,7 @@ impl Flow {
         payload: &[u8],
         opens: bool,
         meta: &PacketMeta,
-        early_limit: usize,
+        bounds: &Bounds,
         stats: &mut TcpStats,
         each: &mut dyn FnMut(&[u8], &PacketMeta),
     ) {
@@ -161,17 +211,19 @@ impl Flow {
         // Distances are modulo 2^32 (RFC 9293 section 3.4).
         let ahead = sequence.wrapping_sub(next) as i32;
         if ahead > 0 {
-            if self.early.len() < EARLY && self.early_bytes + payload.len() <= early_limit {
-                self.early_bytes += payload.len();
-                self.early.push((sequence, payload.to_vec()));
-                return;
+            if self.early.is_empty() {
+                self.hole_since = meta.timestamp;
             }
-            // The hole will not close: begin anew where a message opens.
-            stats.gaps += 1;
-            self.forget();
-            if opens {
-                self.next = Some(sequence);
-                self.append(payload, meta, stats, each);
+            let full = self.early.len() >= EARLY
+                || self.early_bytes + payload.len() > bounds.early_bytes
+                || self.hole_since.plus(bounds.hole) < meta.timestamp;
+            self.early_bytes += payload.len();
+            self.early.push((sequence, payload.to_vec()));
+            if full {
+                self.resynchronise(meta, stats, each);
+            }
+            while self.early.len() > EARLY || self.early_bytes > bounds.early_bytes {
+                self.resynchronise(meta, stats, each);
             }
             return;
         }
@@ -183,6 +235,7 @@ impl Flow {
         self.next = Some(next);
         self.append(fresh, meta, stats, each);
         self.take_early(meta, stats, each);
+        self.hole_since = meta.timestamp;
     }
 
     /// Takes early segments whose turn has come.
@@ -205,8 +258,38 @@ impl Flow {
         }
     }
 
+    /// The hole will not close, as where a mirror port lost a packet: goes on
+    /// with the first early segment that opens a message, and what follows it.
+    fn resynchronise(
+        &mut self,
+        meta: &PacketMeta,
+        stats: &mut TcpStats,
+        each: &mut dyn FnMut(&[u8], &PacketMeta),
+    ) {
+        stats.gaps += 1;
+        let mut early = std::mem::take(&mut self.early);
+        let next = self.next.unwrap_or_default();
+        self.forget();
+        early.sort_by_key(|(start, _)| start.wrapping_sub(next));
+        let Some(opening) = early.iter().position(|(_, bytes)| opens_message(bytes)) else {
+            return;
+        };
+        early.drain(..opening);
+        self.next = early.first().map(|(start, _)| *start);
+        self.early_bytes = early.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.early = early;
+        // The segment found is due, so every call leaves fewer than before.
+        self.take_early(meta, stats, each);
+        self.hole_since = meta.timestamp;
+    }
+
+    /// Loses its place; what the connection is stays known.
     fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { opened: self.opened, used: self.used, ..Self::default() };
+    }
+
+    fn held(&self) -> usize {
+        self.buffer.capacity() + self.early_bytes
     }
 
     /// Adds bytes that are in order and cuts out what is whole.
@@ -236,24 +319,34 @@ impl Flow {
         };
         let mut at = 0;
         let lost = loop {
+            // Blank lines between messages (RFC 5626 section 3.5.1 keep-alives) are
+            // taken at once: kept, they would grow without end.
+            at += all[at..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
             let rest = &all[at..];
+            if self.whole.is_some_and(|whole| rest.len() < whole) {
+                break false;
+            }
             match cut(rest, &mut self.searched) {
-                Cut::Message { start, end } => {
-                    each(&rest[start..end], &first);
+                Cut::Message { end } => {
+                    each(&rest[..end], &first);
                     at += end;
                     self.searched = 0;
+                    self.whole = None;
                     first = PacketMeta { packets: 1, ..*meta };
                     self.first = Some(*meta);
                     self.packets = 1;
                 }
-                Cut::Long { start, body, length } => {
-                    each(&rest[start..body], &first);
+                Cut::Long { body, length } => {
+                    each(&rest[..body], &first);
                     let here = length.min(rest.len() - body);
                     self.skip = length - here;
                     at += body + here;
                     self.searched = 0;
                 }
-                Cut::Incomplete => break false,
+                Cut::Incomplete { whole } => {
+                    self.whole = whole;
+                    break false;
+                }
                 Cut::Nonsense => break true,
             }
         };
@@ -266,8 +359,9 @@ impl Flow {
         if rest.is_empty() {
             self.first = None;
             self.packets = 0;
+            // One long message should not hold its room for as long as the flow lives.
             buffer.clear();
-            self.buffer = buffer;
+            self.buffer = if buffer.capacity() > KEPT { Vec::new() } else { buffer };
         } else if at == 0 && !buffer.is_empty() {
             self.buffer = buffer;
         } else {
@@ -278,67 +372,64 @@ impl Flow {
 
 enum Cut {
     Message {
-        start: usize,
         end: usize,
     },
-    /// Too long to be held: its header section, and the body's length.
+    /// Too long to be held: where its body begins, and the body's length.
     Long {
-        start: usize,
         body: usize,
         length: usize,
     },
-    Incomplete,
+    /// More has to come; how long the message is, where that is known already.
+    Incomplete {
+        whole: Option<usize>,
+    },
     Nonsense,
 }
 
-/// Looks for a whole message at the start of `bytes`, blank lines before it
-/// apart. `searched` remembers how far the blank line was looked for, so that
-/// a message in many segments is not gone through from the start each time.
-fn cut(bytes: &[u8], searched: &mut usize) -> Cut {
-    let start = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    let text = &bytes[start..];
-    if text.is_empty() {
-        return Cut::Incomplete;
-    }
+/// Looks for a whole message at the start of `text`. `searched` remembers how far
+/// the blank line was looked for, so that a message in many segments is not gone
+/// through from the start each time.
+fn cut(text: &[u8], searched: &mut usize) -> Cut {
     if text.len() < 16 {
-        return Cut::Incomplete;
+        return Cut::Incomplete { whole: None };
     }
     if !opens_message(text) {
         return Cut::Nonsense;
     }
-    let mut from = (*searched).saturating_sub(start);
+    let mut from = *searched;
     let body = loop {
         let Some(at) = memchr::memchr(b'\n', &text[from..]).map(|at| from + at) else {
-            *searched = bytes.len();
+            *searched = text.len();
             return incomplete(text);
         };
         match &text[at + 1..] {
             [b'\n', ..] => break at + 2,
             [b'\r', b'\n', ..] => break at + 3,
             [] | [b'\r'] => {
-                *searched = start + at;
+                *searched = at;
                 return incomplete(text);
             }
             _ => from = at + 1,
         }
     };
     let Some(length) = content_length(&text[..body]) else { return Cut::Nonsense };
-    let end = body + length;
+    let end = body + length.min(BODY + 1);
     if body > MESSAGE || length > BODY {
         Cut::Nonsense
     } else if end > MESSAGE {
-        Cut::Long { start, body: start + body, length }
+        Cut::Long { body, length }
     } else if end > text.len() {
-        // Nothing is gained by looking again before the blank line.
-        *searched = start + body.saturating_sub(4);
-        Cut::Incomplete
+        // Where the search ended is of no more use: the length decides now, and
+        // the header section is found again once, when all is there.
+        *searched = 0;
+        Cut::Incomplete { whole: Some(end) }
     } else {
-        Cut::Message { start, end: start + end }
+        Cut::Message { end }
     }
 }
 
 fn incomplete(text: &[u8]) -> Cut {
-    if text.len() > MESSAGE { Cut::Nonsense } else { Cut::Incomplete }
+    if text.len() > MESSAGE { Cut::Nonsense } else { Cut::Incomplete { whole: None } }
 }
 
 /// Content-Length of a header section; 0 where there is none, as nothing else
@@ -354,129 +445,4 @@ fn content_length(head: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{FIN, Reassembler, SYN};
-    use crate::{
-        capture::{PacketMeta, Transport},
-        time::Timestamp,
-    };
-
-    fn meta(port: u16) -> PacketMeta {
-        PacketMeta {
-            timestamp: Timestamp(1),
-            source: ([192, 0, 2, 1], port).into(),
-            destination: ([192, 0, 2, 2], 5060).into(),
-            transport: Transport::Tcp,
-            ttl: 64,
-            dscp: 0,
-            ip_id: Some(1),
-            dont_fragment: true,
-            udp_checksum_zero: None,
-            packets: 1,
-            vlan: None,
-            tunnelled: false,
-        }
-    }
-
-    fn message(number: usize, body: &str, compact: bool) -> String {
-        let name = if compact { "l" } else { "Content-Length" };
-        format!(
-            "INVITE sip:{number}@h SIP/2.0\r\nCall-ID: {number}\r\n{name}: {}\r\n\r\n{body}",
-            body.len()
-        )
-    }
-
-    fn run(start: u32, segments: &[(usize, usize)], stream: &[u8], syn: bool) -> Vec<String> {
-        let mut pool = Reassembler::new(8, 256 << 10);
-        let mut found = Vec::new();
-        let mut each =
-            |bytes: &[u8], _: &PacketMeta| found.push(String::from_utf8_lossy(bytes).into_owned());
-        if syn {
-            pool.push(&meta(1), start.wrapping_sub(1), SYN, &[], true, &mut each);
-        }
-        for (from, to) in segments {
-            let sequence = start.wrapping_add(*from as u32);
-            pool.push(&meta(1), sequence, 0, &stream[*from..*to], true, &mut each);
-        }
-        found
-    }
-
-    proptest! {
-        #[test]
-        fn any_segmentation_gives_the_same_messages(
-            bodies in prop::collection::vec("[a-z\r\n]{0,60}", 1..6),
-            cuts in prop::collection::vec(0.0..1.0f64, 0..20),
-            start in prop_oneof![any::<u32>(), Just(u32::MAX - 30)],
-            seed in any::<prop::sample::Index>(), keep_alive in any::<bool>(),
-        ) {
-            let messages: Vec<_> =
-                bodies.iter().enumerate().map(|(i, body)| message(i, body, i % 2 == 1)).collect();
-            let stream = messages.join(if keep_alive { "\r\n\r\n" } else { "" });
-            let mut places: Vec<usize> =
-                cuts.iter().map(|cut| (cut * stream.len() as f64) as usize).collect();
-            places.extend([0, stream.len()]);
-            places.sort_unstable();
-            places.dedup();
-            let mut segments: Vec<_> = places.windows(2).map(|w| (w[0], w[1])).collect();
-            // One segment comes early, and one twice.
-            let one = seed.index(segments.len());
-            if one > 0 { segments.swap(one - 1, one); }
-            segments.push(segments[one]);
-            prop_assert_eq!(run(start, &segments, stream.as_bytes(), true), messages);
-        }
-
-        #[test]
-        fn any_bytes_in_any_order(
-            segments in prop::collection::vec((any::<u32>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..80)), 0..60)
-        ) {
-            let mut pool = Reassembler::new(2, 1000);
-            for (sequence, flags, bytes) in segments {
-                let payload = [b"INVITE sip:x SIP/2.0\r\n", &bytes[..]].concat();
-                pool.push(&meta(u16::from(flags)), sequence % 200, flags & 7, &payload, true, &mut |_, _| {});
-                prop_assert!(pool.flows.len() <= 2 && pool.order.len() <= 5);
-                prop_assert!(pool.flows.values().all(|flow| flow.early_bytes <= 1000));
-            }
-        }
-    }
-
-    #[test]
-    fn picked_up_in_the_middle_and_after_a_hole() {
-        let (a, b) = (message(1, "xyz", false), message(2, "", true));
-        let stream = format!("junk of before{a}{b}");
-        let places = [(0, 14), (14, 14 + a.len()), (14 + a.len(), stream.len())];
-        assert_eq!(run(5, &places, stream.as_bytes(), false), [a.clone(), b.clone()]);
-        // A hole that never closes is given up once too much has come early.
-        let mut pool = Reassembler::new(8, 100);
-        let mut found = 0;
-        pool.push(&meta(1), 0, SYN, &[], true, &mut |_, _| {});
-        pool.push(&meta(1), 5_000, 0, a.as_bytes(), true, &mut |_, _| found += 1);
-        pool.push(&meta(1), 6_000, 0, a.as_bytes(), true, &mut |_, _| found += 1);
-        assert_eq!((found, pool.stats.gaps), (1, 1));
-    }
-
-    #[test]
-    fn ends_and_strangers() {
-        let mut pool = Reassembler::new(8, 100);
-        let mut found = 0;
-        pool.push(&meta(1), 0, 0, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", false, &mut |_, _| {
-            found += 1;
-        });
-        assert!(pool.flows.is_empty());
-        let invite = message(1, "", false);
-        pool.push(&meta(1), 0, FIN, invite.as_bytes(), false, &mut |_, _| found += 1);
-        assert!(pool.flows.is_empty());
-        let liar = invite.replace("Content-Length: 0", "Content-Length: 99999999");
-        pool.push(&meta(1), 0, 0, liar.as_bytes(), false, &mut |_, _| found += 1);
-        assert_eq!((found, pool.stats.unframed), (1, 1));
-        // A body beyond what is held is passed over, and the next message found.
-        let long = format!("{}{}", message(1, &"x".repeat(70_000), false), message(2, "", false));
-        let mut found = Vec::new();
-        for (i, part) in long.as_bytes().chunks(1_400).enumerate() {
-            let sequence = 9_000 + 1_400 * i as u32;
-            pool.push(&meta(7), sequence, 0, part, true, &mut |bytes, _| found.push(bytes.len()));
-        }
-        assert_eq!(found.len(), 2);
-    }
-}
+mod tests;
