@@ -22,6 +22,8 @@ pub struct AssemblerConfig {
     pub sip_ports: Vec<u16>,
     /// Datagrams being joined from fragments at most.
     pub fragmented_datagrams: usize,
+    /// Bytes that all of them together may hold.
+    pub fragment_bytes: usize,
     /// How long a datagram's fragments are waited for.
     pub fragment_timeout: Duration,
     /// TCP flows (one direction each) followed at most.
@@ -43,6 +45,7 @@ impl Default for AssemblerConfig {
         Self {
             sip_ports: vec![5060],
             fragmented_datagrams: 256,
+            fragment_bytes: 16 << 20,
             fragment_timeout: Duration::from_secs(3),
             tcp_flows: 16_384,
             tcp_early_bytes: 256 << 10,
@@ -117,7 +120,11 @@ impl Assembler {
         }
         Self {
             ports,
-            fragments: Defragmenter::new(config.fragmented_datagrams, config.fragment_timeout),
+            fragments: Defragmenter::new(
+                config.fragmented_datagrams,
+                config.fragment_bytes,
+                config.fragment_timeout,
+            ),
             streams: Reassembler::new(Bounds {
                 flows: config.tcp_flows,
                 early_bytes: config.tcp_early_bytes,
@@ -146,7 +153,13 @@ impl Assembler {
         self.stats.fragments += 1;
         match self.fragments.push(&ip, fragment, frame.timestamp) {
             Outcome::Whole(joined) => {
-                self.transport(&ip, &joined.payload, joined.parts, frame, None, each);
+                let whole = Ip { payload: &joined.payload, fragment: None, ..ip };
+                let inner = decode::joined_gtp_u(&whole).unwrap_or(whole);
+                if inner.fragment.is_some() {
+                    self.stats.not_sip += 1;
+                    return;
+                }
+                self.transport(&inner, inner.payload, joined.parts, frame, None, each);
             }
             Outcome::Kept => {}
             Outcome::Refused => self.stats.fragments_refused += 1,

@@ -64,10 +64,32 @@ struct Next<'a> {
 }
 
 /// The innermost IP packet of a frame; `None` where there is none, or its
-/// headers are cut short or lie.
+/// headers are cut short or lie. One tunnel or mirror is taken off as in the
+/// kernel, and GTP-U in front of it or behind it.
 pub(super) fn decode<'a>(frame: &Frame<'a>) -> Option<Ip<'a>> {
-    let outer = ip(link(frame.link, frame.bytes)?)?;
-    let Some(inside) = tunnel(&outer) else { return Some(outer) };
+    let mut packet = ip(link(frame.link, frame.bytes)?)?;
+    let (mut mirrored, mut gtp) = (false, false);
+    loop {
+        let inside = if !gtp && let Some(inside) = gtp_u(&packet) {
+            gtp = true;
+            inside
+        } else if !mirrored && let Some(inside) = tunnel(&packet) {
+            mirrored = true;
+            inside
+        } else {
+            return Some(packet);
+        };
+        packet = within(&packet, inside)?;
+    }
+}
+
+/// What a datagram joined from fragments carries, if that is GTP-U: the outer
+/// header makes packets of a full MTU too long for the path.
+pub(super) fn joined_gtp_u<'a>(packet: &Ip<'a>) -> Option<Ip<'a>> {
+    within(packet, gtp_u(packet)?)
+}
+
+fn within<'a>(outer: &Ip<'a>, inside: Next<'a>) -> Option<Ip<'a>> {
     let mut inner = ip(inside)?;
     inner.tunnelled = true;
     inner.vlan = inner.vlan.or(outer.vlan);
@@ -231,11 +253,15 @@ fn tunnel<'a>(ip: &Ip<'a>) -> Option<Next<'a>> {
         47 => gre(ip.payload),
         UDP => match be16(ip.payload, 2)? {
             VXLAN_PORT => ethernet(ip.payload.get(16..)?),
-            GTP_PORT => gtp(ip.payload.get(8..)?),
             _ => None,
         },
         _ => None,
     }
+}
+
+fn gtp_u<'a>(ip: &Ip<'a>) -> Option<Next<'a>> {
+    let is_gtp = ip.fragment.is_none() && ip.protocol == UDP;
+    if is_gtp && be16(ip.payload, 2)? == GTP_PORT { gtp(ip.payload.get(8..)?) } else { None }
 }
 
 /// RFC 2784 and 2890; ERSPAN as draft-foschiano-erspan tells it.

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
+use hashbrown::HashMap;
+
 use super::decode::{Fragment, Ip};
 use crate::time::Timestamp;
 
@@ -10,7 +12,7 @@ const DATAGRAM: usize = 65_535;
 /// Parts of one datagram at most.
 const PARTS: usize = 128;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     source: IpAddr,
     destination: IpAddr,
@@ -20,8 +22,9 @@ struct Key {
 
 #[derive(Debug)]
 struct Entry {
-    key: Key,
     since: Timestamp,
+    /// Tells this datagram from an earlier one of the same key.
+    number: u64,
     data: Vec<u8>,
     /// Ranges that have come, in no order.
     parts: Vec<(u32, u32)>,
@@ -51,24 +54,38 @@ pub(super) enum Outcome {
 /// Datagrams under way.
 #[derive(Debug)]
 pub(super) struct Defragmenter {
-    /// Oldest first.
-    entries: VecDeque<Entry>,
+    /// Hashed with a secret: addresses and identification are the sender's choice.
+    entries: HashMap<Key, Entry>,
+    /// Oldest first; may hold what is done with.
+    order: VecDeque<(Key, u64)>,
     capacity: usize,
+    total_bytes: usize,
     timeout: Duration,
+    /// Bytes held for all of them.
+    held: usize,
+    next: u64,
     /// Datagrams given up to make room or for their age.
     pub(super) expired: u64,
 }
 
 impl Defragmenter {
-    pub(super) fn new(capacity: usize, timeout: Duration) -> Self {
-        Self { entries: VecDeque::new(), capacity: capacity.max(1), timeout, expired: 0 }
+    pub(super) fn new(capacity: usize, total_bytes: usize, timeout: Duration) -> Self {
+        Self {
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+            capacity: capacity.max(1),
+            total_bytes,
+            timeout,
+            held: 0,
+            next: 0,
+            expired: 0,
+        }
     }
 
     /// Takes one fragment.
     pub(super) fn push(&mut self, ip: &Ip<'_>, fragment: Fragment, now: Timestamp) -> Outcome {
-        while self.entries.front().is_some_and(|oldest| oldest.since.plus(self.timeout) < now) {
-            self.entries.pop_front();
-            self.expired += 1;
+        while self.oldest_since().is_some_and(|since| since.plus(self.timeout) < now) {
+            self.give_up_oldest();
         }
         let (start, length) = (fragment.offset, ip.payload.len() as u32);
         let end = start + length;
@@ -82,37 +99,77 @@ impl Defragmenter {
             protocol: ip.protocol,
             id: fragment.id,
         };
-        let known = self.entries.iter().position(|entry| entry.key == key);
-        let index = known.unwrap_or_else(|| {
-            if self.entries.len() >= self.capacity {
-                self.entries.pop_front();
-                self.expired += 1;
+        if !self.entries.contains_key(&key) {
+            while self.entries.len() >= self.capacity {
+                self.give_up_oldest();
             }
-            self.entries.push_back(Entry {
+            self.order.push_back((key, self.next));
+            self.entries.insert(
                 key,
-                since: now,
-                data: Vec::new(),
-                parts: Vec::new(),
-                total: None,
-                received: 0,
-            });
-            self.entries.len() - 1
-        });
-        let entry = &mut self.entries[index];
-        match entry.add(start, end, ip.payload, fragment.more) {
-            Some(false) => Outcome::Kept,
-            Some(true) => match self.entries.remove(index) {
-                Some(entry) => {
-                    Outcome::Whole(Joined { parts: entry.parts.len() as u16, payload: entry.data })
-                }
-                None => Outcome::Refused,
-            },
-            None => {
-                self.entries.remove(index);
-                Outcome::Refused
+                Entry {
+                    since: now,
+                    number: self.next,
+                    data: Vec::new(),
+                    parts: Vec::new(),
+                    total: None,
+                    received: 0,
+                },
+            );
+            self.next += 1;
+        }
+        let Some(entry) = self.entries.get_mut(&key) else { return Outcome::Refused };
+        let held = entry.data.capacity();
+        let added = entry.add(start, end, ip.payload, fragment.more);
+        self.held = self.held - held + entry.data.capacity();
+        if added == Some(false) {
+            while self.held > self.total_bytes && !self.entries.is_empty() {
+                self.give_up_oldest();
             }
+            return Outcome::Kept;
+        }
+        match (self.remove(key), added) {
+            (Some(entry), Some(true)) => {
+                Outcome::Whole(Joined { parts: entry.parts.len() as u16, payload: entry.data })
+            }
+            _ => Outcome::Refused,
         }
     }
+
+    fn remove(&mut self, key: Key) -> Option<Entry> {
+        let entry = self.entries.remove(&key)?;
+        self.held -= entry.data.capacity();
+        // What is done with leaves from the front in time; many that are done with
+        // behind one that waits are cleared together.
+        if self.order.len() > 2 * self.capacity {
+            let entries = &self.entries;
+            self.order.retain(|(key, number)| is_under_way(entries, key, *number));
+        }
+        Some(entry)
+    }
+
+    /// When the oldest began; clears what is done with off the front.
+    fn oldest_since(&mut self) -> Option<Timestamp> {
+        while let Some((key, number)) = self.order.front() {
+            if is_under_way(&self.entries, key, *number) {
+                return self.entries.get(key).map(|entry| entry.since);
+            }
+            self.order.pop_front();
+        }
+        None
+    }
+
+    fn give_up_oldest(&mut self) {
+        if self.oldest_since().is_some()
+            && let Some((key, _)) = self.order.pop_front()
+        {
+            self.remove(key);
+            self.expired += 1;
+        }
+    }
+}
+
+fn is_under_way(entries: &HashMap<Key, Entry>, key: &Key, number: u64) -> bool {
+    entries.get(key).is_some_and(|entry| entry.number == number)
 }
 
 impl Entry {
@@ -177,7 +234,7 @@ mod tests {
         fn any_order_and_repetition(order in Just((0..10usize).collect::<Vec<_>>()).prop_shuffle(), twice in 0..10usize) {
             let data: Vec<u8> = (0..157u8).collect();
             let chunks: Vec<_> = data.chunks(16).collect();
-            let mut pool = Defragmenter::new(4, Duration::from_secs(3));
+            let mut pool = Defragmenter::new(4, 1 << 20, Duration::from_secs(3));
             let mut whole = None;
             for index in order.iter().take(9).chain([&order[twice.min(8)], &order[9]]) {
                 let (ip, fragment) = part(chunks[*index], 7, *index as u32 * 16, *index != 9);
@@ -195,7 +252,7 @@ mod tests {
 
     #[test]
     fn endless_first_parts_stay_within_bounds() {
-        let mut pool = Defragmenter::new(8, Duration::from_secs(3));
+        let mut pool = Defragmenter::new(8, 1 << 20, Duration::from_secs(3));
         for id in 0..100_000 {
             let (ip, fragment) = part(&[0; 64], id, 65_000, true);
             pool.push(&ip, fragment, Timestamp(u64::from(id)));
@@ -209,7 +266,7 @@ mod tests {
     #[test]
     fn lies_are_refused() {
         let push = |parts: &[(&[u8], u32, bool)]| {
-            let mut pool = Defragmenter::new(8, Duration::from_secs(3));
+            let mut pool = Defragmenter::new(8, 1 << 20, Duration::from_secs(3));
             let mut last = Outcome::Kept;
             for (bytes, offset, more) in parts {
                 let (ip, fragment) = part(bytes, 1, *offset, *more);
@@ -223,5 +280,28 @@ mod tests {
         assert!(push(&[(&[0; 600], 65_000, false)]), "beyond a datagram");
         assert!(push(&[(&[0; 16], 16, false), (&[0; 8], 40, false)]), "two ends");
         assert!(push(&[(&[], 0, true)]), "empty");
+    }
+
+    #[test]
+    fn all_together_are_bounded() {
+        let mut pool = Defragmenter::new(60_000, 1 << 20, Duration::from_secs(3));
+        for id in 0..2_000 {
+            let (ip, fragment) = part(&[0; 64], id, 65_000, true);
+            pool.push(&ip, fragment, Timestamp(0));
+            assert!(pool.held <= 1 << 20);
+        }
+        assert!(pool.entries.len() <= 16 && pool.expired > 1_900);
+        let held: usize = pool.entries.values().map(|entry| entry.data.capacity()).sum();
+        assert_eq!(pool.held, held);
+        // One that waits, many that are done with behind it.
+        let mut pool = Defragmenter::new(8, 1 << 20, Duration::from_secs(3));
+        for id in 0..2_000 {
+            for (offset, more) in [(0, true), (64, id == 0)] {
+                let (ip, fragment) = part(&[0; 64], id, offset, more);
+                pool.push(&ip, fragment, Timestamp(0));
+            }
+            assert!(pool.entries.len() == 1 && pool.order.len() <= 17);
+        }
+        assert_eq!(pool.expired, 0);
     }
 }
