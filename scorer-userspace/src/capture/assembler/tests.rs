@@ -1,5 +1,8 @@
 //! Every link type, and any bytes on it.
 
+mod corpus;
+mod wrappings;
+
 use proptest::prelude::*;
 
 use super::{Assembler, AssemblerConfig};
