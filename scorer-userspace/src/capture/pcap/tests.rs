@@ -179,11 +179,11 @@ fn ng(big: bool) -> (Vec<Vec<u8>>, Vec<Seen>) {
     let blocks = vec![
         section(big),
         interface(big, 1, 4, None, 0),
-        interface(big, 101, 0, Some(0x80 | 20), 1_000),
+        interface(big, 101, 0, Some(0x94), 1_000),
         interface(big, 276, 0, Some(9), 0),
         block(big, 4, &vec![0; 700_000]),
         enhanced(big, 0, 5_000_001, b"micro"),
-        enhanced(big, 1, (3 << 20) + (1 << 19), b"binary"),
+        enhanced(big, 1, 0x0038_0000, b"binary"),
         enhanced(big, 2, 2_000_000_003, b"nano"),
         block(big, 0x0bad, b"from the future"),
         block(big, 3, &simple),
@@ -265,7 +265,7 @@ fn absurd_records_are_refused() {
     lie[20..24].copy_from_slice(&5_000_u32.to_be_bytes());
     assert!(damaged(with(lie)), "captured length");
     assert!(damaged(with(enhanced(true, 7, 0, b"data"))), "interface");
-    assert!(damaged(with(interface(true, 1, 0, Some(0x80 | 64), 0))), "resolution");
+    assert!(damaged(with(interface(true, 1, 0, Some(0xc0), 0))), "resolution");
     let mut tail = enhanced(true, 0, 0, b"data");
     let last = tail.len() - 1;
     tail[last] ^= 4;

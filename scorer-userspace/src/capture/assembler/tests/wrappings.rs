@@ -171,7 +171,7 @@ fn gtp_in_fragments() {
     for (offset, flags) in [(800usize, 0u16), (0, 0x2000)] {
         let end = if offset == 0 { 800 } else { datagram.len() };
         let mut packet = ipv4(17, &datagram[offset..end]);
-        packet[6..8].copy_from_slice(&(flags | offset as u16 / 8).to_be_bytes());
+        packet[6..8].copy_from_slice(&(flags | (offset as u16 / 8)).to_be_bytes());
         let bytes = ethernet(0x0800, &packet);
         assembler.push(&frame(LinkType::Ethernet, &bytes, 1), &mut |packet| {
             found.push((packet.bytes.to_vec(), packet.meta.packets, packet.meta.tunnelled));
