@@ -19,6 +19,8 @@ const PPP_IPV6: u32 = 0x0057;
 
 pub const TCP: u32 = 6;
 pub const UDP: u32 = 17;
+/// IPv6 options, which may stand behind a fragment header.
+pub const DESTINATION_OPTIONS: u32 = 60;
 const IPIP: u32 = 4;
 const IPV6_IN_IP: u32 = 41;
 const GRE: u32 = 47;

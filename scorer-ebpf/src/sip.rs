@@ -11,7 +11,7 @@ use crate::{
     counters::Counters,
     ctx::Ctx,
     emit,
-    frame::{self, TCP, UDP},
+    frame::{self, DESTINATION_OPTIONS, TCP, UDP},
     gate::{self, Outcome},
     job::Job,
     maps::{FLOWS, FRAGMENTS, PORTS},
@@ -50,7 +50,10 @@ fn decide(ctx: Ctx, counters: Counters, job: Job) -> Option<()> {
         counters.add(Counter::Decapsulated);
     }
     let kind = match job.protocol() {
-        UDP | TCP if job.fragment_offset() != 0 => later_fragment(counters, job),
+        // The options may stand in the first fragment, before its UDP header.
+        UDP | TCP | DESTINATION_OPTIONS if job.fragment_offset() != 0 => {
+            later_fragment(counters, job)
+        }
         UDP => udp(ctx, counters, job),
         TCP => tcp(ctx, counters, job),
         _ => {

@@ -18,6 +18,7 @@ use crate::{
     history::{CallKeys, Event, History, HistoryConfig, Recall, Seen},
     model::{self, Model},
     sip::{self, Message, Method, StartLine},
+    time::Timestamp,
     verdict::{Reasons, tags},
 };
 
@@ -92,13 +93,14 @@ impl Engine {
     /// Takes one frame; calls `each` once for every call attempt first seen in it.
     pub fn inspect(&mut self, frame: &Frame<'_>, each: &mut dyn FnMut(&Assessment<'_>)) {
         let Self { assembler, scratch, scorer } = self;
-        assembler.push(
-            frame,
-            &mut |packet| match Message::parse(packet.bytes, packet.scan, scratch) {
-                Ok(message) => scorer.message(&message, packet, each),
-                Err(error) => scorer.stats.parse_failure(error),
-            },
-        );
+        assembler.push(frame, &mut |packet| scorer.packet(packet, scratch, each));
+    }
+
+    /// Scores what waits behind TCP segments that will not come: call it about once
+    /// a second with the time now, in packets' time; with `None` at the end.
+    pub fn settle(&mut self, now: Option<Timestamp>, each: &mut dyn FnMut(&Assessment<'_>)) {
+        let Self { assembler, scratch, scorer } = self;
+        assembler.settle(now, &mut |packet| scorer.packet(packet, scratch, each));
     }
 
     /// Scores with another model from the next call on.
@@ -148,6 +150,18 @@ const TAG: u8 = 4;
 const BRANCH: u8 = 5;
 
 impl Scorer {
+    fn packet(
+        &mut self,
+        packet: &SipPacket<'_>,
+        scratch: &mut sip::Scratch,
+        each: &mut dyn FnMut(&Assessment<'_>),
+    ) {
+        match Message::parse(packet.bytes, packet.scan, scratch) {
+            Ok(message) => self.message(&message, packet, each),
+            Err(error) => self.stats.parse_failure(error),
+        }
+    }
+
     fn message(
         &mut self,
         message: &Message<'_>,

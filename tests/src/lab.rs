@@ -166,10 +166,22 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Asked first, and killed after five seconds: Kamailio, killed at once, leaves
+    /// its children behind.
     fn drop(&mut self) {
-        if let Ok(None) = self.0.try_wait() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+        let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        for wait in 0..500 {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            if wait == 0 {
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+                // One that a test has stopped gets the signal when it goes on.
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

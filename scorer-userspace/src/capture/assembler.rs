@@ -9,11 +9,12 @@ use scorer_common::{Class, Scan, classify::classify_bytes, limits::PortBitmap};
 
 use super::{
     Frame, PacketMeta, SipPacket, Transport,
-    decode::{self, Ip, TCP, UDP},
+    decode::{self, DESTINATION_OPTIONS, Ip, TCP, UDP},
     dedup::Deduplicator,
     defrag::{Defragmenter, Outcome},
     tcp::{Bounds, Reassembler},
 };
+use crate::time::Timestamp;
 
 /// Bounds and ports.
 #[derive(Clone, Debug)]
@@ -38,6 +39,9 @@ pub struct AssemblerConfig {
     /// A datagram that is the same to the byte within this time is a mirrored
     /// copy; zero lets all through.
     pub mirror_window: Duration,
+    /// Whether mirrored copies are told with a secret, as against senders who would
+    /// make other messages look like copies. Without, every run gives the same.
+    pub secret: bool,
 }
 
 impl Default for AssemblerConfig {
@@ -52,6 +56,7 @@ impl Default for AssemblerConfig {
             tcp_total_bytes: 64 << 20,
             tcp_hole_timeout: Duration::from_secs(1),
             mirror_window: Duration::from_millis(100),
+            secret: false,
         }
     }
 }
@@ -131,7 +136,7 @@ impl Assembler {
                 total_bytes: config.tcp_total_bytes,
                 hole: config.tcp_hole_timeout,
             }),
-            mirrors: Deduplicator::new(config.mirror_window),
+            mirrors: Deduplicator::new(config.mirror_window, config.secret),
             stats: AssemblerStats::default(),
         }
     }
@@ -146,24 +151,32 @@ impl Assembler {
         let Some(fragment) = ip.fragment else {
             return self.transport(&ip, ip.payload, 1, frame, frame.scan, each);
         };
-        if ip.protocol != UDP && ip.protocol != TCP {
+        if !matches!(ip.protocol, UDP | TCP | DESTINATION_OPTIONS) {
             self.stats.not_sip += 1;
             return;
         }
         self.stats.fragments += 1;
         match self.fragments.push(&ip, fragment, frame.timestamp) {
             Outcome::Whole(joined) => {
-                let whole = Ip { payload: &joined.payload, fragment: None, ..ip };
-                let inner = decode::joined_gtp_u(&whole).unwrap_or(whole);
-                if inner.fragment.is_some() {
-                    self.stats.not_sip += 1;
-                    return;
+                let whole = Ip { payload: &joined.payload, ttl: joined.ttl, fragment: None, ..ip };
+                match decode::joined(whole) {
+                    Some(inner) if inner.fragment.is_none() => {
+                        self.transport(&inner, inner.payload, joined.parts, frame, None, each);
+                    }
+                    _ => self.stats.not_sip += 1,
                 }
-                self.transport(&inner, inner.payload, joined.parts, frame, None, each);
             }
             Outcome::Kept => {}
             Outcome::Refused => self.stats.fragments_refused += 1,
         }
+    }
+
+    /// Hands on the messages behind segments that were waited for too long: call it
+    /// about every [`AssemblerConfig::tcp_hole_timeout`], with the time now, for
+    /// flows that have fallen silent; with `None` at the end of a capture.
+    pub fn settle(&mut self, now: Option<Timestamp>, each: &mut dyn FnMut(&SipPacket<'_>)) {
+        let stats = &mut self.stats;
+        self.streams.settle(now, &mut |bytes, meta| from_stream(stats, bytes, meta, None, each));
     }
 
     /// Counters since the start.
@@ -288,18 +301,28 @@ impl Assembler {
             payload,
             on_port,
             &mut |bytes, meta| {
-                match classify_bytes(bytes) {
-                    Class::Invite | Class::Dialog => {
-                        stats.messages += 1;
-                        // The kernel scanned the segment: the same text only when the
-                        // message is all of it.
-                        let scan = scan.filter(|_| std::ptr::eq(bytes, payload));
-                        each(&SipPacket { bytes, meta: *meta, scan });
-                    }
-                    _ => stats.other_sip += 1,
-                }
+                // The kernel scanned the segment: the same text only when the
+                // message is all of it.
+                let scan = scan.filter(|_| std::ptr::eq(bytes, payload));
+                from_stream(stats, bytes, meta, scan, each);
             },
         );
+    }
+}
+
+fn from_stream(
+    stats: &mut AssemblerStats,
+    bytes: &[u8],
+    meta: &PacketMeta,
+    scan: Option<&Scan>,
+    each: &mut dyn FnMut(&SipPacket<'_>),
+) {
+    match classify_bytes(bytes) {
+        Class::Invite | Class::Dialog => {
+            stats.messages += 1;
+            each(&SipPacket { bytes, meta: *meta, scan });
+        }
+        _ => stats.other_sip += 1,
     }
 }
 

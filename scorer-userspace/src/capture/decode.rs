@@ -20,6 +20,8 @@ const ERSPAN_3: u16 = 0x22eb;
 /// Protocol numbers of what is told apart further up.
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
+/// IPv6 options behind a fragment header.
+pub(super) const DESTINATION_OPTIONS: u8 = 60;
 
 const VXLAN_PORT: u16 = 4789;
 /// GTP-U, 3GPP TS 29.281.
@@ -83,10 +85,19 @@ pub(super) fn decode<'a>(frame: &Frame<'a>) -> Option<Ip<'a>> {
     }
 }
 
-/// What a datagram joined from fragments carries, if that is GTP-U: the outer
-/// header makes packets of a full MTU too long for the path.
-pub(super) fn joined_gtp_u<'a>(packet: &Ip<'a>) -> Option<Ip<'a>> {
-    within(packet, gtp_u(packet)?)
+/// A datagram joined from fragments, behind IPv6 options that stand in its first
+/// part; what it carries, if that is GTP-U, since the outer header makes packets
+/// of a full MTU too long for the path. `None` when its headers lie.
+pub(super) fn joined(mut packet: Ip<'_>) -> Option<Ip<'_>> {
+    for _ in 0..EXTENSIONS {
+        if packet.protocol != DESTINATION_OPTIONS {
+            break;
+        }
+        let length = (usize::from(*packet.payload.get(1)?) + 1) * 8;
+        packet.protocol = *packet.payload.first()?;
+        packet.payload = packet.payload.get(length..)?;
+    }
+    gtp_u(&packet).map_or(Some(packet), |inside| within(&packet, inside))
 }
 
 fn within<'a>(outer: &Ip<'a>, inside: Next<'a>) -> Option<Ip<'a>> {
@@ -218,7 +229,8 @@ fn ipv6(next: Next<'_>) -> Option<Ip<'_>> {
         };
         protocol = *payload.first()?;
         payload = payload.get(skip..)?;
-        if fragment.is_some_and(|part| part.offset != 0) {
+        if fragment.is_some() {
+            // What options follow in the first part are no header in the others.
             break;
         }
     }

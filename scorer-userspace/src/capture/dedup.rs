@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hashbrown::DefaultHashBuilder;
-use rustc_hash::FxHasher;
+use foldhash::fast::SeedableRandomState;
 
 use super::PacketMeta;
 use crate::time::Timestamp;
@@ -19,26 +18,26 @@ use crate::time::Timestamp;
 /// one's place, and a copy that is then missed is told from a new call by its
 /// Call-ID and CSeq.
 const PLACES: usize = 4096;
-/// Of this much of a message its place is made: the start line and mostly the
-/// Via branch.
-const HEAD: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Deduplicator {
     places: Box<[(u64, Timestamp)]>,
     window: Duration,
-    /// Makes the hashes that are compared. Its secret differs from run to run:
-    /// with a known one a sender could make two messages of one hash, and the
-    /// second would pass for a copy, unscored.
-    secret: DefaultHashBuilder,
+    /// With a secret of this process: else a sender could make two messages of one
+    /// hash, and the second would pass for a copy, unscored.
+    hashes: SeedableRandomState,
 }
 
 impl Deduplicator {
-    pub(super) fn new(window: Duration) -> Self {
+    pub(super) fn new(window: Duration, secret: bool) -> Self {
         Self {
             places: vec![(0, Timestamp(0)); PLACES].into(),
             window,
-            secret: DefaultHashBuilder::default(),
+            hashes: if secret {
+                SeedableRandomState::random()
+            } else {
+                SeedableRandomState::fixed()
+            },
         }
     }
 
@@ -51,15 +50,11 @@ impl Deduplicator {
         let ends = (meta.source, meta.destination, meta.ip_id);
         // All of it: were a part left out, a sender could pass off another
         // message as a copy.
-        let mut hasher = self.secret.build_hasher();
+        let mut hasher = self.hashes.build_hasher();
         ends.hash(&mut hasher);
         hasher.write(payload);
         let hash = hasher.finish() | 1;
-        // The place needs no secret, and without one every run counts the same.
-        let mut hasher = FxHasher::default();
-        ends.hash(&mut hasher);
-        hasher.write(&payload[..payload.len().min(HEAD)]);
-        let place = &mut self.places[(hasher.finish() >> 40) as usize % PLACES];
+        let place = &mut self.places[(hash >> 40) as usize % PLACES];
         // Two mirrors' stamps may be out of order by a little, either way.
         let apart = Duration::from_nanos(meta.timestamp.0.abs_diff(place.1.0));
         let copy = place.0 == hash && apart <= self.window;
@@ -99,7 +94,7 @@ mod tests {
 
     #[test]
     fn copies_and_what_only_looks_like_them() {
-        let mut mirrors = Deduplicator::new(Duration::from_millis(100));
+        let mut mirrors = Deduplicator::new(Duration::from_millis(100), true);
         let text = [b'x'; 1000];
         let mut other = text;
         other[999] = b'y';

@@ -31,6 +31,8 @@ struct Entry {
     /// Known once the last fragment has come.
     total: Option<u32>,
     received: u32,
+    /// The first part's.
+    ttl: u8,
 }
 
 /// A joined datagram.
@@ -38,6 +40,8 @@ struct Entry {
 pub(super) struct Joined {
     pub(super) payload: Vec<u8>,
     pub(super) parts: u16,
+    /// The first part's, which has the transport header.
+    pub(super) ttl: u8,
 }
 
 /// What became of a fragment.
@@ -113,12 +117,16 @@ impl Defragmenter {
                     parts: Vec::new(),
                     total: None,
                     received: 0,
+                    ttl: ip.ttl,
                 },
             );
             self.next += 1;
         }
         let Some(entry) = self.entries.get_mut(&key) else { return Outcome::Refused };
         let held = entry.data.capacity();
+        if start == 0 {
+            entry.ttl = ip.ttl;
+        }
         let added = entry.add(start, end, ip.payload, fragment.more);
         self.held = self.held - held + entry.data.capacity();
         if added == Some(false) {
@@ -129,7 +137,8 @@ impl Defragmenter {
         }
         match (self.remove(key), added) {
             (Some(entry), Some(true)) => {
-                Outcome::Whole(Joined { parts: entry.parts.len() as u16, payload: entry.data })
+                let parts = entry.parts.len() as u16;
+                Outcome::Whole(Joined { parts, ttl: entry.ttl, payload: entry.data })
             }
             _ => Outcome::Refused,
         }

@@ -96,7 +96,7 @@ pub struct PacketMeta {
     pub packets: u16,
     /// Innermost VLAN identifier.
     pub vlan: Option<u16>,
-    /// A tunnel or mirror header (IP-in-IP, GRE, ERSPAN, VXLAN, GTP-U, PPPoE) was taken off.
+    /// A tunnel or mirror header (IP-in-IP, GRE, ERSPAN, VXLAN, GTP-U) was taken off.
     pub tunnelled: bool,
 }
 

@@ -37,6 +37,8 @@ struct Flow {
     /// Segments that came early.
     early: Vec<(u32, Vec<u8>)>,
     early_bytes: usize,
+    /// The last of them.
+    last_early: Option<PacketMeta>,
     /// Since when the oldest hole has stood open.
     hole_since: Timestamp,
     /// Sequence number of the SYN, so that a copy of it does not begin anew.
@@ -71,6 +73,8 @@ pub(super) struct Reassembler {
     bounds: Bounds,
     /// Bytes held for all flows together.
     held: usize,
+    /// Flows in which something waits behind a hole.
+    holes: usize,
     pub(super) stats: TcpStats,
 }
 
@@ -99,6 +103,7 @@ impl Reassembler {
             order: VecDeque::new(),
             bounds: Bounds { flows: bounds.flows.max(1), ..bounds },
             held: 0,
+            holes: 0,
             stats: TcpStats::default(),
         }
     }
@@ -128,7 +133,7 @@ impl Reassembler {
             self.order.push_back(key);
         }
         let Some(flow) = self.flows.get_mut(&key) else { return };
-        let held = flow.held();
+        let (held, hole) = (flow.held(), flow.has_hole());
         let mut sequence = sequence;
         if flags & SYN != 0 {
             if flow.opened != Some(sequence) {
@@ -141,12 +146,13 @@ impl Reassembler {
             flow.used = true;
             flow.segment(sequence, payload, opens, meta, &self.bounds, &mut self.stats, each);
         }
-        while flags & RST != 0 && !flow.early.is_empty() {
+        while flags & RST != 0 && flow.has_hole() {
             // Nothing more will come: what stands behind a hole is all there is.
             flow.resynchronise(meta, &mut self.stats, each);
         }
-        let ended = flags & RST != 0 || flags & FIN != 0 && flow.early.is_empty();
+        let ended = flags & RST != 0 || flags & FIN != 0 && !flow.has_hole();
         self.held = self.held - held + flow.held();
+        self.holes = self.holes - usize::from(hole) + usize::from(flow.has_hole());
         if ended {
             self.remove(&key);
         }
@@ -155,8 +161,31 @@ impl Reassembler {
         }
     }
 
+    /// Gives up the holes that have stood open too long at `now`; with `None`, all
+    /// of them. A flow that falls silent has no segment to do it by.
+    pub(super) fn settle(
+        &mut self,
+        now: Option<Timestamp>,
+        each: &mut dyn FnMut(&[u8], &PacketMeta),
+    ) {
+        if self.holes == 0 {
+            return;
+        }
+        for flow in self.flows.values_mut().filter(|flow| flow.has_hole()) {
+            let due = now.is_none_or(|now| flow.hole_since.plus(self.bounds.hole) < now);
+            let Some(meta) = flow.last_early.filter(|_| due) else { continue };
+            let held = flow.held();
+            while flow.has_hole() {
+                flow.resynchronise(&meta, &mut self.stats, each);
+            }
+            self.held = self.held - held + flow.held();
+            self.holes -= 1;
+        }
+    }
+
     fn remove(&mut self, key: &Key) -> bool {
         let removed = self.flows.remove(key);
+        self.holes -= usize::from(removed.as_ref().is_some_and(Flow::has_hole));
         self.held -= removed.as_ref().map_or(0, Flow::held);
         removed.is_some()
     }
@@ -174,7 +203,7 @@ impl Reassembler {
             return;
         }
         self.flows.clear();
-        self.held = 0;
+        (self.held, self.holes) = (0, 0);
     }
 
     /// Keys of ended flows are dropped as they come to the front; a table of
@@ -219,6 +248,7 @@ impl Flow {
                 || self.hole_since.plus(bounds.hole) < meta.timestamp;
             self.early_bytes += payload.len();
             self.early.push((sequence, payload.to_vec()));
+            self.last_early = Some(*meta);
             if full {
                 self.resynchronise(meta, stats, each);
             }
@@ -286,6 +316,10 @@ impl Flow {
     /// Loses its place; what the connection is stays known.
     fn forget(&mut self) {
         *self = Self { opened: self.opened, used: self.used, ..Self::default() };
+    }
+
+    fn has_hole(&self) -> bool {
+        !self.early.is_empty()
     }
 
     fn held(&self) -> usize {

@@ -12,7 +12,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -28,12 +28,15 @@ use crate::{
     model::Model,
     output::Style,
     tap::{Consumer, Tap, TapError, monotonic},
+    time::Timestamp,
 };
 
 /// Blocks of lines that may wait for the writer.
 const QUEUE: usize = 1024;
 /// A block is handed over when it has this many bytes, or when packets pause.
 const BLOCK: usize = 32 << 10;
+/// How long the last lines may take to be read after the end.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 pub(super) fn run(
     config: &Config,
@@ -94,7 +97,7 @@ pub(super) fn run(
     let Scoring { engine, save_error, lines, .. } = scoring;
     // The writer ends when nobody can send any more.
     drop(lines);
-    let written = writer.join().map_err(|_| anyhow!("the writer panicked"))?;
+    let written = end_writer(writer)?;
     let kernel = tap.counters().read()?;
     drop(tap);
     totals(&kernel, &shared, &engine);
@@ -176,8 +179,13 @@ impl Scoring {
                 hand_over(block, lines, shared);
             }
         };
-        let mut idle = || {
+        let idle = |now: Option<Timestamp>| {
             let (engine, block, save, _) = &mut *state.borrow_mut();
+            engine.settle(now, &mut |assessment| {
+                // The stamp of the kernel is not at hand any more; the packet's time is.
+                let latency = now.map(|now| now.0.saturating_sub(assessment.meta.timestamp.0));
+                style.line(assessment, latency, block);
+            });
             hand_over(block, lines, shared);
             if let Some(writer) = save {
                 // An error comes up again, and is told, at the next frame.
@@ -193,8 +201,8 @@ impl Scoring {
                 };
             }
         };
-        let result = consumer.run(stop, &mut each, &mut idle);
-        idle();
+        let result = consumer.run(stop, &mut each, &mut |now| idle(Some(now)));
+        idle(None);
         let mut snapshot = shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         snapshot.skipped = consumer.skipped();
         result
@@ -231,6 +239,24 @@ fn write_lines(queue: &Receiver<Vec<u8>>, header: &str, stop: &AtomicBool) -> st
         std::io::ErrorKind::BrokenPipe => Ok(()),
         _ => Err(error),
     })
+}
+
+/// Waits for the writer, but not for ever for a reader that does not read.
+fn end_writer(
+    writer: thread::JoinHandle<std::io::Result<()>>,
+) -> anyhow::Result<std::io::Result<()>> {
+    let since = Instant::now();
+    while !writer.is_finished() && since.elapsed() < LAST_LINES {
+        thread::sleep(Duration::from_millis(5));
+    }
+    if writer.is_finished() {
+        return writer.join().map_err(|_| anyhow!("the writer panicked"));
+    }
+    // The process ends soon, and the thread with it.
+    Ok(Err(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "its reader has not read for two seconds; the last verdicts are lost",
+    )))
 }
 
 fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {

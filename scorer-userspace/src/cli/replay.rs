@@ -58,6 +58,13 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
                     cut_short = true;
                     break;
                 }
+                // Packets of a file's other interfaces may be read on.
+                Err(error @ PcapError::LinkType { .. }) => {
+                    if !cut_short {
+                        log::warn!("{error}; its packets are passed over");
+                    }
+                    cut_short = true;
+                }
                 Err(error) => {
                     flush(&mut stdout, &mut out)?;
                     return Err(error.into());
@@ -71,14 +78,15 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
                 next_tick = reader.position() + (1 << 20);
             }
         }
-        done += reader.len();
+        done += reader.position().max(reader.len());
     }
+    engine.settle(None, &mut |assessment| config.style.line(assessment, None, &mut out));
     flush(&mut stdout, &mut out)?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     let packets = engine.packets();
     eprintln!(
-        "replayed {} file(s), {} frames, {bytes} bytes in {seconds:.2} s ({:.0} frames/s)",
+        "replayed {} file(s), {} frames, {done} bytes in {seconds:.2} s ({:.0} frames/s)",
         args.files.len(),
         packets.frames,
         packets.frames as f64 / seconds.max(1e-9)

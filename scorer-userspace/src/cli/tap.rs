@@ -47,6 +47,9 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
             ModeArg::Generic => Mode::Generic,
         };
     }
+    // Callers choose Call-IDs and numbers.
+    config.engine.history.secret = true;
+    config.engine.assembler.secret = true;
     config.tap.object.clone_from(&args.object);
     config.metrics = args.metrics.or(config.metrics);
     live::run(&config, model, args.save.as_deref())

@@ -144,6 +144,12 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.engine.assembler.fragmented_datagrams = within(v, 1, 65_536)? as usize),
     },
     Opt {
+        key: "capture.fragment_mib",
+        default: "16",
+        doc: "MiB that all of them together may hold (1–4,096); the oldest makes room.",
+        set: |c, v| Ok(c.engine.assembler.fragment_bytes = (within(v, 1, 4096)? as usize) << 20),
+    },
+    Opt {
         key: "capture.fragment_timeout_ms",
         default: "3000",
         doc: "How long a datagram's fragments are waited for, ms of packet time (1–60,000).",
@@ -162,6 +168,20 @@ pub const OPTIONS: &[Opt] = &[
         default: "256",
         doc: "KiB of one flow that may wait for a missing segment (1–16,384).",
         set: |c, v| Ok(c.engine.assembler.tcp_early_bytes = within(v, 1, 16_384)? as usize * 1024),
+    },
+    Opt {
+        key: "capture.tcp_total_mib",
+        default: "64",
+        doc: "MiB that all flows together may hold (1–65,536); the oldest idle one makes room.",
+        set: |c, v| Ok(c.engine.assembler.tcp_total_bytes = (within(v, 1, 65_536)? as usize) << 20),
+    },
+    Opt {
+        key: "capture.tcp_hole_timeout_ms",
+        default: "1000",
+        doc: "How long a missing TCP segment is waited for, ms of packet time (1–60,000); senders repeat after 200 ms or more.",
+        set: |c, v| {
+            Ok(c.engine.assembler.tcp_hole_timeout = Duration::from_millis(within(v, 1, 60_000)?))
+        },
     },
     Opt {
         key: "capture.mirror_window_ms",

@@ -8,11 +8,11 @@ mod dialog;
 mod table;
 
 use std::{
-    hash::{Hash as _, Hasher as _},
+    hash::{BuildHasher as _, Hasher as _},
     net::IpAddr,
 };
 
-use rustc_hash::FxHasher;
+use foldhash::quality::SeedableRandomState;
 
 use crate::time::Timestamp;
 use counters::{Counts, Known, Outcome, Pace};
@@ -40,14 +40,15 @@ pub struct HistoryConfig {
     pub pairs: usize,
     /// Dialogs under way or lately ended.
     pub dialogs: usize,
-    /// Mixed into every key, so that nobody who does not know it can pick keys
-    /// that drive others out.
-    pub seed: u64,
+    /// Whether every key has a secret of this process in it, so that nobody can
+    /// pick Call-IDs or numbers whose keys fall together or drive others out. Without,
+    /// every run gives the same, to the last eviction.
+    pub secret: bool,
 }
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { callers: 1 << 18, sources: 1 << 14, pairs: 1 << 18, dialogs: 1 << 17, seed: 0 }
+        Self { callers: 1 << 18, sources: 1 << 14, pairs: 1 << 18, dialogs: 1 << 17, secret: false }
     }
 }
 
@@ -98,7 +99,7 @@ pub struct History {
     withheld: Table<Counts>,
     fingerprints: Table<Counts>,
     dialogs: Table<Dialog>,
-    seed: u64,
+    hashes: SeedableRandomState,
 }
 
 impl History {
@@ -112,32 +113,30 @@ impl History {
             withheld: Table::new(config.callers / 4),
             fingerprints: Table::new(config.sources * 4),
             dialogs: Table::new(config.dialogs),
-            seed: config.seed,
+            hashes: if config.secret {
+                SeedableRandomState::random()
+            } else {
+                SeedableRandomState::fixed()
+            },
         }
     }
 
-    /// Key of a byte string; `kind` keeps kinds apart.
+    /// Key of a byte string, never 0; `kind` keeps kinds apart.
     pub fn key(&self, kind: u8, bytes: &[u8]) -> u64 {
-        let mut hasher = FxHasher::default();
-        hasher.write_u64(self.seed ^ u64::from(kind));
+        let mut hasher = self.hashes.build_hasher();
+        hasher.write_u8(kind);
         hasher.write(bytes);
-        finish(&hasher)
+        hasher.finish() | 1
     }
 
     /// Key of an address.
     pub fn address_key(&self, address: IpAddr) -> u64 {
-        let mut hasher = FxHasher::default();
-        hasher.write_u64(self.seed ^ 0xadd);
-        address.hash(&mut hasher);
-        finish(&hasher)
+        self.hashes.hash_one(address) | 1
     }
 
     /// Key of two keys.
     pub fn join(&self, a: u64, b: u64) -> u64 {
-        let mut hasher = FxHasher::default();
-        hasher.write_u64(self.seed ^ a);
-        hasher.write_u64(b);
-        finish(&hasher)
+        self.hashes.hash_one((a, b)) | 1
     }
 
     /// Entries that made room for others, over all tables.
@@ -232,12 +231,6 @@ impl History {
             counts.outcome(now, SOURCE, outcome);
         }
     }
-}
-
-/// Never 0, and good in every bit.
-fn finish(hasher: &FxHasher) -> u64 {
-    let hash = hasher.finish();
-    (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) | 1
 }
 
 #[cfg(test)]

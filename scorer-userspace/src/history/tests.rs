@@ -4,7 +4,7 @@ use super::{CallKeys, Event, History, HistoryConfig, Seen};
 use crate::time::Timestamp;
 
 fn small() -> History {
-    History::new(&HistoryConfig { callers: 64, sources: 64, pairs: 64, dialogs: 64, seed: 7 })
+    History::new(&HistoryConfig { callers: 64, sources: 64, pairs: 64, dialogs: 64, secret: true })
 }
 
 fn keys(caller: u64, callee: u64) -> CallKeys {

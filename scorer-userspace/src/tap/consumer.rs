@@ -13,8 +13,15 @@ use scorer_common::{
     record::{InviteHeader, RecordHeader, VERSION},
 };
 
-use super::{TapError, clock::Clock, ring::Ring};
-use crate::capture::{Frame, LinkType};
+use super::{
+    TapError,
+    clock::{Clock, monotonic},
+    ring::Ring,
+};
+use crate::{
+    capture::{Frame, LinkType},
+    time::Timestamp,
+};
 
 /// Sleeps are cut to this, so that `stop` is seen and output is flushed.
 const NAP: u16 = 100;
@@ -48,7 +55,8 @@ impl Consumer {
     /// Runs on the calling thread until `stop`, then drains the rings.
     ///
     /// `each` gets every frame and the kernel's `CLOCK_MONOTONIC` stamp, ns;
-    /// `idle` is called whenever there was nothing, at least every 100 ms.
+    /// `idle` is called with the time whenever there was nothing, at least every
+    /// 100 ms.
     ///
     /// # Errors
     /// [`TapError::System`] when the thread cannot be pinned or poll fails,
@@ -57,7 +65,7 @@ impl Consumer {
         &mut self,
         stop: &AtomicBool,
         each: &mut dyn FnMut(&Frame<'_>, u64),
-        idle: &mut dyn FnMut(),
+        idle: &mut dyn FnMut(Timestamp),
     ) -> Result<(), TapError> {
         if let Some(cpu) = self.cpu {
             pin(cpu)?;
@@ -72,7 +80,7 @@ impl Consumer {
                 empty_since = None;
                 // Under unbroken load output must leave, too.
                 if last_idle.elapsed() >= Duration::from_millis(u64::from(NAP)) {
-                    idle();
+                    idle(clock.wall(monotonic()));
                     last_idle = Instant::now();
                 }
                 continue;
@@ -85,7 +93,7 @@ impl Consumer {
                 std::hint::spin_loop();
                 continue;
             }
-            idle();
+            idle(clock.wall(monotonic()));
             last_idle = Instant::now();
             self.sleep()?;
             empty_since = None;

@@ -175,6 +175,17 @@ fn what_stands_behind_a_lost_segment_is_not_lost() {
     pool.push(&late, 3 * length, 0, bytes[3], true, &mut |bytes, _| found.push(bytes.to_vec()));
     assert_eq!(found, [bytes[2], bytes[3]]);
     assert_eq!((pool.stats.gaps, pool.held <= 4096), (1, true));
+    // A flow that falls silent is settled by the time, or by the end of the capture.
+    for now in [Some(Timestamp::new(5, 0)), None] {
+        let mut pool = self::pool(8, 100_000);
+        feed(&mut pool, &segments);
+        let mut found = Vec::new();
+        pool.settle(Some(Timestamp(2)), &mut |bytes, _| found.push(bytes.to_vec()));
+        assert!(found.is_empty() && pool.holes == 1, "not yet");
+        pool.settle(now, &mut |bytes, _| found.push(bytes.to_vec()));
+        assert_eq!((found, pool.holes), (vec![bytes[2].to_vec()], 0));
+        assert_eq!(feed(&mut pool, &[(3 * length, 0, bytes[3])]), [&*invites[3]]);
+    }
     // The end of the connection does not wait.
     let segments = [(0, 0, bytes[0]), (2 * length, 0, bytes[2]), (3 * length, RST, b"reset")];
     let mut pool = self::pool(8, 100_000);

@@ -180,6 +180,30 @@ fn gtp_in_fragments() {
     assert_eq!(found, [(text, 2, true)]);
 }
 
+#[test]
+fn options_behind_a_fragment_header() {
+    // The first part has the options, then the UDP header; its TTL is the whole's.
+    let whole = ip_udp(true, 5060, &[TEXT, &[b'x'; 200]].concat());
+    let datagram = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &whole[54..]].concat();
+    for order in [[0usize, 1], [1, 0]] {
+        let mut assembler = Assembler::new(&AssemblerConfig::default());
+        let mut found = Vec::new();
+        for part in order {
+            let bytes = if part == 0 { &datagram[..160] } else { &datagram[160..] };
+            let bits = [1u16, 160][part];
+            let mut packet = whole[..54].to_vec();
+            packet[18..20].copy_from_slice(&((8 + bytes.len()) as u16).to_be_bytes());
+            (packet[20], packet[21]) = (44, 61 - part as u8);
+            packet.extend([60, 0, bits.to_be_bytes()[0], bits.to_be_bytes()[1], 0, 0, 0, 7]);
+            packet.extend(bytes);
+            assembler.push(&frame(LinkType::Ethernet, &packet, 1), &mut |packet| {
+                found.push((packet.bytes.len(), packet.meta.packets, packet.meta.ttl));
+            });
+        }
+        assert_eq!(found, [(TEXT.len() + 200, 2, 61)]);
+    }
+}
+
 proptest! {
     #[test]
     fn damaged_wrappings(which in any::<prop::sample::Index>(), hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), cut in any::<prop::sample::Index>()) {
