@@ -57,11 +57,28 @@ pub struct LiveTap {
 /// # Panics
 /// When it is not after ten seconds.
 pub fn tap(lab: &Lab, mode: &str, folder: &Path, more: &[&str]) -> LiveTap {
-    let (verdicts, words) = (folder.join("verdicts.jsonl"), folder.join("words.txt"));
-    let file = |path: &Path| File::create(path).expect("a file");
+    let verdicts = folder.join("verdicts.jsonl");
+    let out = File::create(&verdicts).expect("a file").into();
+    tap_into(lab, mode, folder, more, verdicts, out)
+}
+
+/// The same with its standard output elsewhere.
+///
+/// # Panics
+/// As [`tap`].
+pub fn tap_into(
+    lab: &Lab,
+    mode: &str,
+    folder: &Path,
+    more: &[&str],
+    verdicts: PathBuf,
+    out: Stdio,
+) -> LiveTap {
+    let words = folder.join("words.txt");
     let mut command = lab.edge(binary());
     command.args(["tap", "-i", INTERFACE, "--mode", mode, "--format", "jsonl"]).args(more);
-    command.stdout(file(&verdicts)).stderr(file(&words)).stdin(Stdio::null());
+    let err = File::create(&words).expect("a file");
+    command.stdout(out).stderr(err).stdin(Stdio::null());
     let process = Running(command.spawn().expect("scorer starts"));
     let start = Instant::now();
     while !std::fs::read_to_string(&words).unwrap_or_default().contains("tapping") {

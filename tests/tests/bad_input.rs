@@ -12,7 +12,8 @@ use scorer::{
 };
 use scorer_tests::{
     frames::{INVITE, fragment4, fragmented, invite, tcp4, udp4},
-    scorer as binary,
+    lab::Lab,
+    scorer as binary, shared,
 };
 
 fn write(path: &Path, frames: impl Iterator<Item = Vec<u8>>) {
@@ -191,4 +192,26 @@ fn fragments_in_any_order_make_one_call() {
     parts.rotate_left(2);
     let (output, words) = replay(parts.into_iter());
     assert_eq!(verdicts(&output), 1, "{words}");
+}
+
+#[test]
+fn a_reader_that_never_reads_does_not_hold_the_tap() {
+    if !shared::privileged() {
+        return;
+    }
+    let (lab, folder) = (Lab::new(), tempfile::tempdir().expect("a folder"));
+    let out = std::process::Stdio::piped();
+    let mut tap = binary::tap_into(&lab, "auto", folder.path(), &[], "".into(), out);
+    // Some 250 KiB of verdicts; a pipe takes 64.
+    let frames: Vec<_> =
+        (0..500).map(|i| udp4(invite(&format!("r{i}")).as_bytes(), 5060)).collect();
+    lab.send(&frames);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let reader = tap.process.0.stdout.take();
+    tap.process.signal(nix::sys::signal::Signal::SIGTERM);
+    let status = tap.process.wait();
+    let words = std::fs::read_to_string(&tap.words).expect("words");
+    assert!(!status.success() && words.contains("500 INVITEs"), "{status}: {words}");
+    assert!(words.contains("the last verdicts are lost"), "{words}");
+    drop(reader);
 }
