@@ -59,3 +59,26 @@ pub(super) fn columns(
     }
     Ok(columns.into())
 }
+
+/// Numbers of the metadata `scorer.baseline`, one for each column; `None` when the
+/// key is not there.
+pub(super) fn baseline(
+    proto: &pb::ModelProto,
+    columns: usize,
+    model: &str,
+) -> Result<Option<Box<[f32]>>, ModelError> {
+    const KEY: &str = "scorer.baseline";
+    let Some(text) = metadata(proto, KEY) else { return Ok(None) };
+    let wrong = |what: String| ModelError::Metadata { model: model.to_owned(), key: KEY, what };
+    let mut values = Vec::with_capacity(columns);
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take(columns + 1) {
+        match line.parse::<f32>() {
+            Ok(value) if value.is_finite() => values.push(value),
+            _ => return Err(wrong(format!("line {} is no finite number", values.len() + 1))),
+        }
+    }
+    if values.len() != columns {
+        return Err(wrong(format!("has not one number for each of {columns} features")));
+    }
+    Ok(Some(values.into()))
+}

@@ -111,12 +111,4 @@ pub enum ModelError {
         /// What, and what to do.
         what: String,
     },
-    /// tract refused or failed.
-    #[error("the model {model} cannot be run: tract says: {what}")]
-    Tract {
-        /// File or name.
-        model: String,
-        /// tract's own words.
-        what: String,
-    },
 }

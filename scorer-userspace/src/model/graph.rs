@@ -109,6 +109,18 @@ impl<'m> Graph<'m> {
         (volume == values.len() as i64).then_some(values)
     }
 
+    /// A constant of one value, whatever its dimensions.
+    pub(super) fn scalar(&self, name: &str) -> Option<f32> {
+        // Looked at first: a long constant need not be copied to be refused.
+        if self.dims(name)?.iter().any(|dim| *dim != 1) {
+            return None;
+        }
+        match self.floats(name)?[..] {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+
     /// Dimensions of a constant.
     pub(super) fn dims(&self, name: &str) -> Option<&'m [i64]> {
         self.tensor(name).map(|t| &t.dims[..])
@@ -138,6 +150,12 @@ impl<'m> Graph<'m> {
         let node = self.producer(name).filter(|n| n.op_type == "Constant")?;
         attribute(node, "value")?.t.as_ref()
     }
+}
+
+/// The two inputs of a node that has two.
+pub(super) fn two(node: &pb::NodeProto) -> Option<(&str, &str)> {
+    let [a, b] = &node.input[..] else { return None };
+    Some((a, b))
 }
 
 /// An attribute by name.

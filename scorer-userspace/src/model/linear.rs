@@ -12,7 +12,7 @@
 
 use tract_onnx::pb;
 
-use super::graph::{self, Graph, Said};
+use super::graph::{self, Graph, Said, two};
 use super::sigmoid;
 
 /// One input column.
@@ -133,7 +133,9 @@ pub(super) fn recognise(graph: &Graph<'_>, output: &str, columns: &[u16]) -> Sai
 fn dot_product<'m>(graph: &Graph<'m>, output: &str) -> Said<Option<(&'m str, Vec<f32>, f32)>> {
     let Some(last) = graph.producer(output) else { return Ok(None) };
     if last.op_type == "LinearClassifier" {
-        return classifier(graph, last);
+        // Its first output is the label.
+        let scores = last.output.get(1).is_some_and(|name| name == output);
+        return if scores { classifier(graph, last) } else { Ok(None) };
     }
     if last.op_type != "Sigmoid" {
         return Ok(None);
@@ -317,11 +319,6 @@ fn broadcast(values: &[f32], width: usize) -> Option<Vec<f32>> {
         _ if values.len() == width => Some(values.to_vec()),
         _ => None,
     }
-}
-
-fn two(node: &pb::NodeProto) -> Option<(&str, &str)> {
-    let [a, b] = &node.input[..] else { return None };
-    Some((a, b))
 }
 
 /// Steps must come in the order impute, clip, affine; out of order they mean

@@ -5,7 +5,9 @@
 //!
 //! A model names its input columns in its metadata, key `scorer.features`, one
 //! name a line, any subset of the registry in any order. `scorer.name` and
-//! `scorer.version` say what it is called.
+//! `scorer.version` say what it is called. `scorer.baseline`, one number a line,
+//! says what stands for a missing feature; graphs need it that tract runs and that
+//! do not deal with missing values themselves.
 
 use std::fmt;
 use std::fs::File;
@@ -16,12 +18,14 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use tract_onnx::pb;
 
+mod answer;
 mod columns;
 mod error;
 mod graph;
 mod linear;
 mod other;
 mod trees;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +36,9 @@ use graph::Graph;
 
 /// Largest model file, bytes. LightGBM with 1,000 trees of 63 leaves has about 10 MB.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Of one decoded, bytes: lists of small numbers take eight times their encoding.
+const MAX_DECODED_BYTES: u64 = 8 * MAX_FILE_BYTES;
 
 /// The model that is used when none is configured; see `models/baseline.md`.
 const BUILTIN: &[u8] = include_bytes!("../../../models/baseline.onnx");
@@ -76,6 +83,19 @@ impl Model {
     pub fn from_bytes(bytes: &[u8], name: &str, features: &[&str]) -> Result<Self, ModelError> {
         check_size(bytes.len() as u64, name)?;
         let malformed = |what: String| ModelError::Malformed { model: name.to_owned(), what };
+        // An attribute of two bytes decodes to some four hundred.
+        match wire::decoded_size(bytes) {
+            None => return Err(malformed("it is not encoded as protobuf is".into())),
+            Some(size) if size > MAX_DECODED_BYTES => {
+                return Err(ModelError::TooMany {
+                    model: name.to_owned(),
+                    what: "bytes once decoded",
+                    count: size,
+                    limit: MAX_DECODED_BYTES,
+                });
+            }
+            Some(_) => {}
+        }
         let proto = pb::ModelProto::decode(bytes).map_err(|e| malformed(e.to_string()))?;
         let columns = columns::columns(&proto, features, name)?;
         let called = columns::metadata(&proto, "scorer.name").unwrap_or("unnamed");
@@ -132,7 +152,8 @@ impl Model {
     ///
     /// - Logistic regression: weight times standardised value; trees: change of what
     ///   is to be expected along each path. With [`Self::bias`] they sum to the log-odds.
-    /// - Any other graph: what is lost when the feature is set to 0.
+    /// - Any other graph: what is lost when the feature is set to its baseline, or
+    ///   to missing.
     ///
     /// # Panics
     /// When `row` or `contributions` is not as long as the `features` this was
@@ -191,18 +212,21 @@ fn evaluator(
     model: &str,
 ) -> Result<Evaluator, ModelError> {
     let invalid = |what| ModelError::Invalid { model: model.to_owned(), what };
-    let Some(output) = graph.proto.output.first() else {
-        return Err(invalid("the graph has no output".into()));
+    let Some(answer) = answer::answer(graph) else {
+        return Err(invalid(
+            "the graph has no output of float32 that could be a probability".into(),
+        ));
     };
-    if let Some(linear) = linear::recognise(graph, &output.name, columns).map_err(invalid)? {
+    if let Some(linear) = linear::recognise(graph, answer, columns).map_err(invalid)? {
         return Ok(Evaluator::Linear(linear));
     }
-    if let Some(trees) = trees::recognise(graph, columns).map_err(invalid)? {
+    if let Some(trees) = trees::recognise(graph, answer, columns).map_err(invalid)? {
         return Ok(Evaluator::Trees(trees));
     }
-    other::Other::new(proto, columns)
+    let baseline = columns::baseline(proto, columns.len(), model)?;
+    other::Other::new(proto, graph, answer, columns, baseline)
         .map(Evaluator::Other)
-        .map_err(|what| ModelError::Tract { model: model.to_owned(), what })
+        .map_err(|what| ModelError::Unsupported { model: model.to_owned(), what })
 }
 
 fn check_size(bytes: u64, model: &str) -> Result<(), ModelError> {
@@ -233,6 +257,12 @@ fn printable(text: &str) -> String {
 #[inline]
 fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
+}
+
+/// Log-odds; of certainties, those of a millionth.
+fn logit(p: f32) -> f32 {
+    let p = p.clamp(1e-6, 1.0 - 1e-6);
+    (p / (1.0 - p)).ln()
 }
 
 #[inline]

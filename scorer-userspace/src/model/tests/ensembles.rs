@@ -6,7 +6,7 @@ use tract_onnx::pb::{
     tensor_proto::DataType,
 };
 
-use super::super::{Evaluator, Model, Scratch, other::Other};
+use super::super::{Evaluator, Model, Scratch, answer, columns, graph::Graph, other::Other};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -178,6 +178,15 @@ fn row(random: &mut Random, missing: bool) -> [f32; 5] {
     })
 }
 
+/// The model in tract, whatever we would have compiled.
+fn in_tract(proto: &ModelProto, names: &[&str]) -> Other {
+    let columns = columns::columns(proto, names, "t").expect("columns");
+    let graph = proto.graph.as_ref().expect("a graph");
+    let graph = Graph::new(graph, columns.len(), "t").expect("a graph of one input");
+    let answer = answer::answer(&graph).expect("an answer");
+    Other::new(proto, &graph, answer, &columns, None).expect("tract takes it")
+}
+
 const ALL: [&str; 6] =
     ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
 
@@ -211,7 +220,6 @@ fn a_naive_walk_says_the_same() {
 fn tract_says_the_same() {
     let mut random = Random(2);
     let mut scratch = Scratch::default();
-    let columns: Vec<u16> = (0..5).collect();
     for _ in 0..10 {
         let trees: Vec<_> = (0..20).map(|_| tree(&mut random, &ALL[..1])).collect();
         let mut proto = model(&trees, 0.0);
@@ -220,11 +228,9 @@ fn tract_says_the_same() {
         let node = &mut proto.graph.as_mut().expect("a graph").node[0];
         node.attribute.retain(|attribute| attribute.name != "base_values");
         let ours = Model::from_bytes(&proto.encode_to_vec(), "t", &NAMES).expect("compiles");
-        let tract = Other::new(&proto, &columns).expect("tract takes it");
+        let tract = in_tract(&proto, &NAMES);
         for _ in 0..1_000 {
-            // tract 0.23 sends missing values the false way whatever the file says;
-            // the naive walk above stands for these.
-            let row = row(&mut random, false);
+            let row = row(&mut random, true);
             let (a, b) = (ours.probability(&row, &mut scratch), tract.probability(&row));
             assert!((a - b).abs() < 1e-5, "{row:?}: {a}, tract {b}");
         }
@@ -236,8 +242,7 @@ fn the_baseline_in_tract_says_the_same() {
     let names = crate::features::names();
     let baseline = Model::builtin(&names).expect("loads");
     let proto = ModelProto::decode(super::super::BUILTIN).expect("decodes");
-    let columns = super::super::columns::columns(&proto, &names, "baseline").expect("columns");
-    let tract = Other::new(&proto, &columns).expect("tract takes it");
+    let tract = in_tract(&proto, &names);
     assert!(matches!(baseline.evaluator, Evaluator::Linear(_)));
     let mut random = Random(3);
     let mut scratch = Scratch::default();
@@ -251,22 +256,112 @@ fn the_baseline_in_tract_says_the_same() {
     }
 }
 
-#[test]
-fn another_graph_runs_in_tract() {
-    // A tanh is no logistic regression.
-    let node = |op: &str, from: &str, to: &str| pb::NodeProto {
-        input: vec![from.into()],
+fn operator(op: &str, from: &[&str], to: &str) -> pb::NodeProto {
+    pb::NodeProto {
+        input: from.iter().map(|name| (*name).into()).collect(),
         output: vec![to.into()],
         op_type: op.into(),
         ..Default::default()
-    };
-    let mut reduce = node("ReduceMax", "y", "z");
+    }
+}
+
+fn constant(name: &str, value: f32) -> pb::TensorProto {
+    pb::TensorProto {
+        name: name.into(),
+        dims: vec![1],
+        data_type: DataType::Float as i32,
+        float_data: vec![value],
+        ..Default::default()
+    }
+}
+
+/// The same trees as a regressor of raw sums with Platt's calibration behind it.
+fn calibrated(trees: &[Tree], base: f32, [factor, offset]: [f32; 2]) -> ModelProto {
+    let mut proto = model(trees, base);
+    let graph = proto.graph.as_mut().expect("a graph");
+    let node = &mut graph.node[0];
+    node.op_type = "TreeEnsembleRegressor".into();
+    node.output = vec!["raw".into()];
+    node.attribute.retain(|a| !matches!(&*a.name, "classlabels_int64s" | "post_transform"));
+    for attribute in &mut node.attribute {
+        attribute.name = attribute.name.replace("class_", "target_");
+    }
+    node.attribute.push(AttributeProto {
+        name: "n_targets".into(),
+        r#type: AttributeType::Int as i32,
+        i: 1,
+        ..Default::default()
+    });
+    graph.node.extend([
+        operator("Mul", &["raw", "factor"], "stretched"),
+        operator("Add", &["offset", "stretched"], "calibrated"),
+        operator("Sigmoid", &["calibrated"], "probabilities"),
+        // Nobody reads this one.
+        operator("Sigmoid", &["raw"], "aside"),
+    ]);
+    graph.initializer = vec![constant("factor", factor), constant("offset", offset)];
+    graph.output = vec![value("probabilities", 1)];
+    proto
+}
+
+#[test]
+fn calibration_is_taken_up_by_the_leaves() {
+    let mut random = Random(5);
+    let mut scratch = Scratch::default();
+    let trees: Vec<_> = (0..20).map(|_| tree(&mut random, &ALL[..1])).collect();
+    let proto = calibrated(&trees, 0.25, [-1.7, 0.4]);
+    let ours = Model::from_bytes(&proto.encode_to_vec(), "t", &NAMES).expect("compiles");
+    assert_eq!(ours.kind(), "trees");
+    for _ in 0..1_000 {
+        let row = row(&mut random, true);
+        // tract 0.23 has no regressors; the naive walk stands for it.
+        let raw = 0.25 + trees.iter().map(|tree| tree.naive(&row)).sum::<f32>();
+        let expected = 0.4 - 1.7 * raw;
+        let p = ours.probability(&row, &mut scratch);
+        assert!((p - 1.0 / (1.0 + (-expected).exp())).abs() < 1e-5, "{row:?}: {p}");
+        let mut contributions = [0.0; 5];
+        ours.explain(&row, &mut contributions, &mut scratch);
+        let total = ours.bias() + contributions.iter().sum::<f32>();
+        assert!((total - expected).abs() < 1e-4);
+    }
+    // A sigmoid that nobody reads is no calibration.
+    let mut proto = model(&trees, 0.0);
+    let graph = proto.graph.as_mut().expect("a graph");
+    graph.node.push(operator("Sigmoid", &["probabilities"], "aside"));
+    let plain = Model::from_bytes(&proto.encode_to_vec(), "t", &NAMES).expect("compiles");
+    let row = [0.0; 5];
+    let sum = trees.iter().map(|tree| tree.naive(&row)).sum::<f32>();
+    assert!((plain.probability(&row, &mut scratch) - 1.0 / (1.0 + (-sum).exp())).abs() < 1e-5);
+}
+
+#[test]
+fn another_graph_runs_in_tract() {
+    // A tanh is no logistic regression.
+    let mut reduce = operator("ReduceMax", &["y"], "z");
     reduce.attribute = vec![ints("axes", std::iter::once(1))];
     let mut proto = model(&[], 0.0);
     let graph = proto.graph.as_mut().expect("a graph");
-    graph.node = vec![node("Tanh", "x", "y"), reduce];
+    graph.node = vec![operator("Tanh", &["x"], "y"), reduce];
     graph.output = vec![value("z", 1)];
     proto.opset_import[0].version = 13;
+    let refused = |proto: &ModelProto, why: &str| {
+        let error = Model::from_bytes(&proto.encode_to_vec(), "t", &NAMES).expect_err(why);
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    refused(&proto, "`scorer.baseline`");
+    let mut with = |text: &str| {
+        proto.metadata_props.retain(|entry| entry.key != "scorer.baseline");
+        proto
+            .metadata_props
+            .push(StringStringEntryProto { key: "scorer.baseline".into(), value: text.into() });
+        proto.clone()
+    };
+    refused(&with("0\n0\n0\n0"), "has not one number");
+    refused(&with("0\n0\n0\n0\nnan"), "line 5 is no finite number");
+    let mut huge = with("0\n0\n0\n0\n0");
+    huge.graph.as_mut().expect("a graph").node[0].op_type = "ConstantOfShape".into();
+    refused(&huge, "ConstantOfShape");
+    let proto = with("0\n0\n0\n0\n0");
     let other = Model::from_bytes(&proto.encode_to_vec(), "t", &NAMES).expect("tract takes it");
     assert_eq!(other.kind(), "tract");
     let mut contributions = [0.0; 5];
@@ -274,6 +369,9 @@ fn another_graph_runs_in_tract() {
     let p = other.explain(&row, &mut contributions, &mut Scratch::default());
     assert!((p - 0.5f32.tanh()).abs() < 1e-5, "{p}");
     assert!(contributions[1] > 0.1 && contributions[2].abs() < 1e-6);
+    // A missing value is what the baseline says, not what NaN makes of a maximum.
+    let p = other.probability(&[f32::NAN, 0.5, -1.0, 0.0, f32::NAN], &mut Scratch::default());
+    assert!((p - 0.5f32.tanh()).abs() < 1e-5, "{p}");
 }
 
 #[test]
@@ -318,11 +416,64 @@ fn damaged_models_are_refused() {
     );
     refused(
         &|node| {
+            let i = index(node, "base_values");
+            node.attribute[i].floats[0] = f32::INFINITY;
+        },
+        "not finite",
+    );
+    refused(
+        &|node| {
+            let hits = vec![f32::INFINITY; node.attribute[0].ints.len()];
+            node.attribute.push(floats("nodes_hitrates", hits.into_iter()));
+        },
+        "`nodes_hitrates`",
+    );
+    refused(
+        &|node| {
+            let i = index(node, "classlabels_int64s");
+            node.attribute[i].ints.push(2);
+        },
+        "3 classes",
+    );
+    refused(
+        &|node| {
             let i = index(node, "nodes_modes");
             node.attribute[i].strings[root] = b"BRANCH_MAYBE".to_vec();
         },
         "unknown node mode",
     );
+
+    // A chain: every node's false child is the next.
+    let deep = Tree {
+        nodes: (0..2_001)
+            .map(|i| match i % 2 {
+                0 if i < 2_000 => ("BRANCH_LEQ", 0, 0.0, i + 1, i + 2, false, 0.0),
+                _ => ("LEAF", 0, 0.0, 0, 0, false, 0.1),
+            })
+            .collect(),
+    };
+    let error = Model::from_bytes(&model(&[deep], 0.0).encode_to_vec(), "t", &NAMES);
+    assert!(error.expect_err("too deep").to_string().contains("deeper than 512"));
+    // Two bytes each that decode to a kilobyte.
+    let mut many = good.clone();
+    let node = &mut many.graph.as_mut().expect("a graph").node[0];
+    node.attribute.extend(vec![AttributeProto::default(); 1 << 20]);
+    let error = Model::from_bytes(&many.encode_to_vec(), "t", &NAMES).expect_err("too many");
+    assert!(error.to_string().contains("bytes once decoded"), "{error}");
+    for (key, why) in [("scorer.features", "is missing"), ("", "")] {
+        let mut other = good.clone();
+        other.metadata_props.retain(|entry| entry.key != key);
+        match Model::from_bytes(&other.encode_to_vec(), "t", &NAMES) {
+            Err(error) => assert!(error.to_string().contains(why), "{error}"),
+            Ok(_) => assert!(why.is_empty()),
+        }
+    }
+    for (bytes, why) in [(&b""[..], "is empty"), (b"PK\x03\x04", "is not ONNX")] {
+        let error = Model::from_bytes(bytes, "t", &NAMES).expect_err(why).to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let narrow = Model::from_bytes(&good.encode_to_vec(), "t", &NAMES[..4]);
+    assert!(narrow.expect_err("a narrow registry").to_string().contains("`e`"));
 
     let bytes = good.encode_to_vec();
     for cut in (0..bytes.len()).step_by(64) {

@@ -1,176 +1,101 @@
-//! Tree ensembles (ai.onnx.ml `TreeEnsembleClassifier`, `TreeEnsembleRegressor`)
-//! compiled to compact nodes, eight trees walked in lock step.
+//! From an ONNX graph to compact nodes.
+
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb;
 
-use super::{
-    graph::{self, Graph, Said},
-    sigmoid,
+use super::{Group, LANES, Mode, Node, Trees};
+use crate::model::{
+    answer::unwrapped,
+    graph::{self, Graph, Said, two},
 };
 
 /// Nodes of all trees at most.
 const MAX_NODES: usize = 4 << 20;
-/// Trees walked side by side: their loads do not wait for each other.
-const LANES: usize = 8;
+/// Of a tree. LightGBM's grow leaf by leaf, so 256 leaves may be 255 deep.
+const MAX_DEPTH: u32 = 512;
 
-/// How a node decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Mode {
-    Leq,
-    Lt,
-    Gte,
-    Gt,
-    Eq,
-    Neq,
+/// What stands between the trees' sum and the probability: calibration, which
+/// the leaves take up.
+struct Tail {
+    sigmoid: bool,
+    factor: f64,
+    offset: f64,
 }
 
-/// Twelve bytes. The true child is at `child`, the false one behind it. A leaf
-/// has itself as true child and always takes it.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-struct Node {
-    value: f32,
-    child: u32,
-    /// Index in the registry's order.
-    feature: u16,
-    mode: Mode,
-    /// A missing value takes the true branch.
-    missing_true: bool,
+/// Compiles the graph when `answer` comes out of a tree ensemble; `Ok(None)` when
+/// it does not.
+///
+/// Behind the trees there may be a sigmoid, and before it sums and products with
+/// single constants (Platt's calibration).
+pub(in crate::model) fn recognise(
+    graph: &Graph<'_>,
+    answer: &str,
+    columns: &[u16],
+) -> Said<Option<Trees>> {
+    let Some((node, output, tail)) = ensemble(graph, answer) else { return Ok(None) };
+    let classifier = node.op_type == "TreeEnsembleClassifier";
+    let regressor = node.op_type == "TreeEnsembleRegressor";
+    // A classifier writes the label first.
+    let written = node.output.get(usize::from(classifier)).is_some_and(|name| name == output);
+    let fed = node.input.first().is_some_and(|input| unwrapped(graph, input) == graph.input);
+    if !(classifier || regressor) || !written || !fed {
+        return Ok(None);
+    }
+    // Logistic twice over is no ensemble that anybody trains; tract may have it.
+    if tail.sigmoid && graph::text(node, "post_transform", "NONE")? != "NONE" {
+        return Ok(None);
+    }
+    compile(node, columns, &tail).map(Some)
 }
 
-const _: () = assert!(size_of::<Node>() == 12);
-
-/// A compiled ensemble.
-#[derive(Debug)]
-pub(super) struct Trees {
-    nodes: Box<[Node]>,
-    /// Of leaves: what they add. Of inner nodes: what is to be expected of them,
-    /// the mean of their leaves weighted by how often each was hit in training
-    /// where the file says so, else alike. For contributions.
-    expected: Box<[f32]>,
-    roots: Box<[u32]>,
-    depth: u32,
-    /// All nodes decide by `<=`, as LightGBM's do.
-    only_leq: bool,
-    base: f64,
-    /// The sum is log-odds; else it is the probability.
-    logistic: bool,
-}
-
-impl Node {
-    #[inline(always)]
-    fn next<const ONLY_LEQ: bool>(&self, row: &[f32]) -> u32 {
-        let x = row[usize::from(self.feature)];
-        let so = if ONLY_LEQ {
-            x <= self.value
-        } else {
-            match self.mode {
-                Mode::Leq => x <= self.value,
-                Mode::Lt => x < self.value,
-                Mode::Gte => x >= self.value,
-                Mode::Gt => x > self.value,
-                Mode::Eq => x == self.value,
-                // NaN differs from everything; whether it goes there is said apart.
-                Mode::Neq => x != self.value && !x.is_nan(),
-            }
+/// Walks back from the answer to the node that is not part of the tail.
+fn ensemble<'m>(graph: &Graph<'m>, answer: &'m str) -> Option<(&'m pb::NodeProto, &'m str, Tail)> {
+    let mut tail = Tail { sigmoid: false, factor: 1.0, offset: 0.0 };
+    let mut at = answer;
+    for _ in 0..=graph.proto.node.len() {
+        let node = graph.producer(at)?;
+        let constant = |name: &str| graph.scalar(name).map(f64::from);
+        // The input that is data, and the constant.
+        let either = || {
+            let (a, b) = two(node)?;
+            constant(b).map(|c| (a, c)).or_else(|| constant(a).map(|c| (b, c)))
         };
-        let so = so | (x.is_nan() & self.missing_true);
-        self.child + u32::from(!so)
-    }
-}
-
-impl Trees {
-    /// Probability of one row, in the registry's order.
-    pub(super) fn probability(&self, row: &[f32]) -> f32 {
-        let sum = if self.only_leq { self.sum::<true>(row) } else { self.sum::<false>(row) };
-        self.finish(sum)
-    }
-
-    fn sum<const ONLY_LEQ: bool>(&self, row: &[f32]) -> f64 {
-        let mut sum = self.base;
-        let (groups, rest) = self.roots.as_chunks::<LANES>();
-        for group in groups {
-            let mut at = *group;
-            for _ in 0..self.depth {
-                for place in &mut at {
-                    *place = self.nodes[*place as usize].next::<ONLY_LEQ>(row);
-                }
+        let second = || two(node).and_then(|(a, b)| Some((a, constant(b)?)));
+        let before = match node.op_type.as_str() {
+            "Sigmoid" if !tail.sigmoid => {
+                tail.sigmoid = true;
+                node.input.first()?
             }
-            sum += at.iter().map(|leaf| f64::from(self.expected[*leaf as usize])).sum::<f64>();
-        }
-        for root in rest {
-            let mut at = *root;
-            for _ in 0..self.depth {
-                at = self.nodes[at as usize].next::<ONLY_LEQ>(row);
+            "Mul" if tail.sigmoid => {
+                let (x, c) = either()?;
+                tail.factor *= c;
+                x
             }
-            sum += f64::from(self.expected[at as usize]);
-        }
-        sum
-    }
-
-    /// The same, with contributions: along each tree's path the change of what is
-    /// to be expected goes to the feature that was asked. With [`Self::bias`] they
-    /// sum to the log-odds (or the probability, where that is what the trees sum).
-    pub(super) fn explain(&self, row: &[f32], contributions: &mut [f32]) -> f32 {
-        contributions.fill(0.0);
-        let mut sum = self.base;
-        for root in &self.roots {
-            let mut at = *root as usize;
-            loop {
-                let node = &self.nodes[at];
-                let next = node.next::<false>(row) as usize;
-                if next == at {
-                    break;
-                }
-                contributions[usize::from(node.feature)] += self.expected[next] - self.expected[at];
-                at = next;
+            "Div" if tail.sigmoid => {
+                let (x, c) = second()?;
+                tail.factor /= c;
+                x
             }
-            sum += f64::from(self.expected[at]);
-        }
-        self.finish(sum)
+            "Add" if tail.sigmoid => {
+                let (x, c) = either()?;
+                tail.offset += tail.factor * c;
+                x
+            }
+            "Sub" if tail.sigmoid => {
+                let (x, c) = second()?;
+                tail.offset -= tail.factor * c;
+                x
+            }
+            "Neg" if tail.sigmoid => {
+                tail.factor = -tail.factor;
+                node.input.first()?
+            }
+            _ => return Some((node, at, tail)),
+        };
+        at = unwrapped(graph, before);
     }
-
-    fn finish(&self, sum: f64) -> f32 {
-        if self.logistic { sigmoid(sum as f32) } else { sum as f32 }
-    }
-
-    /// The sum to be expected before any feature is asked.
-    pub(super) fn bias(&self) -> f32 {
-        let roots = self.roots.iter().map(|root| f64::from(self.expected[*root as usize]));
-        (self.base + roots.sum::<f64>()) as f32
-    }
-}
-
-/// Compiles the graph when it is a tree ensemble; `Ok(None)` when it is not.
-pub(super) fn recognise(graph: &Graph<'_>, columns: &[u16]) -> Said<Option<Trees>> {
-    let is_trees = |node: &&pb::NodeProto| {
-        matches!(node.op_type.as_str(), "TreeEnsembleClassifier" | "TreeEnsembleRegressor")
-    };
-    let mut found = graph.proto.node.iter().filter(is_trees);
-    let (Some(node), None) = (found.next(), found.next()) else { return Ok(None) };
-    if node.input.first().is_none_or(|input| input != graph.input) {
-        return Ok(None);
-    }
-    // Behind the trees only what renames or repackages: anything else is tract's.
-    let tail = |op: &str| {
-        matches!(
-            op,
-            "ZipMap"
-                | "Cast"
-                | "Identity"
-                | "Sigmoid"
-                | "ArrayFeatureExtractor"
-                | "Constant"
-                | "Reshape"
-        )
-    };
-    let others = || graph.proto.node.iter().filter(|other| !std::ptr::eq(*other, node));
-    if !others().all(|other| tail(&other.op_type)) {
-        return Ok(None);
-    }
-    let sigmoid_behind = others().any(|other| other.op_type == "Sigmoid");
-    compile(node, columns, sigmoid_behind).map(Some)
+    None
 }
 
 /// The attributes that describe nodes, all of one length.
@@ -186,7 +111,7 @@ struct Lists<'m> {
     modes: &'m [Vec<u8>],
 }
 
-fn compile(node: &pb::NodeProto, columns: &[u16], sigmoid_behind: bool) -> Said<Trees> {
+fn compile(node: &pb::NodeProto, columns: &[u16], tail: &Tail) -> Said<Trees> {
     let lists = Lists {
         tree: graph::integers(node, "nodes_treeids"),
         id: graph::integers(node, "nodes_nodeids"),
@@ -217,22 +142,31 @@ fn compile(node: &pb::NodeProto, columns: &[u16], sigmoid_behind: bool) -> Said<
     if !optional(lists.missing.len()) || !optional(lists.hits.len()) {
         return Err("the optional lists that describe nodes differ in length".into());
     }
+    if lists.hits.iter().any(|hits| !hits.is_finite()) {
+        return Err("`nodes_hitrates` has a value that is not finite".into());
+    }
     // Where each (tree, node) stands.
-    let mut place = std::collections::HashMap::with_capacity(count);
+    let mut place = HashMap::with_capacity(count);
     for i in 0..count {
         if place.insert((lists.tree[i], lists.id[i]), i).is_some() {
             return Err(format!("tree {} has two nodes {}", lists.tree[i], lists.id[i]));
         }
     }
-    let Leaves { weights, logistic, base } = leaves(node, &place, count)?;
+    let Leaves { mut weights, logistic, base } = leaves(node, &place, count)?;
+    // The calibration's product goes into the leaves, its sum into the base.
+    for weight in &mut weights {
+        *weight = (f64::from(*weight) * tail.factor) as f32;
+    }
+    let base = base * tail.factor + tail.offset;
+    if !base.is_finite() || weights.iter().any(|weight| !weight.is_finite()) {
+        return Err("a base value, leaf or calibration is not finite".into());
+    }
     let mut builder = Builder {
         lists: &lists,
         columns,
         place: &place,
         weights: &weights,
         nodes: Vec::new(),
-        expected: Vec::new(),
-        depth: 0,
         seen: vec![false; count],
     };
     let mut roots = Vec::new();
@@ -250,7 +184,7 @@ fn compile(node: &pb::NodeProto, columns: &[u16], sigmoid_behind: bool) -> Said<
             }
         }
     }
-    let mut trees = std::collections::HashSet::new();
+    let mut trees = HashSet::new();
     for i in (0..count).filter(|i| !is_child[*i]) {
         if !trees.insert(lists.tree[i]) {
             return Err(format!("tree {} has two roots", lists.tree[i]));
@@ -260,17 +194,47 @@ fn compile(node: &pb::NodeProto, columns: &[u16], sigmoid_behind: bool) -> Said<
     if let Some(lost) = builder.seen.iter().position(|seen| !seen) {
         return Err(format!("tree {} has a cycle", lists.tree[lost]));
     }
-    let Builder { nodes, expected, depth, .. } = builder;
+    let mut nodes = builder.nodes;
     let only_leq = nodes.iter().all(|node| node.mode == Mode::Leq);
+    let expected =
+        base + roots.iter().map(|(_, at)| f64::from(nodes[*at as usize].expected)).sum::<f64>();
     Ok(Trees {
+        groups: groups(roots, &mut nodes),
         nodes: nodes.into(),
-        expected: expected.into(),
-        roots: roots.into(),
-        depth,
         only_leq,
         base,
-        logistic: logistic || sigmoid_behind,
+        expected,
+        logistic: logistic || tail.sigmoid,
     })
+}
+
+/// Trees of like depth side by side; the last group is filled up.
+fn groups(mut roots: Vec<(u32, u32)>, nodes: &mut Vec<Node>) -> Box<[Group]> {
+    roots.sort_by_key(|(depth, _)| *depth);
+    let nothing = nodes.len() as u32;
+    nodes.push(Node::leaf(nothing, 0.0));
+    let group = |chunk: &[(u32, u32)]| {
+        let mut group = Group { roots: [nothing; LANES], depth: 0 };
+        for (place, (depth, root)) in group.roots.iter_mut().zip(chunk) {
+            *place = *root;
+            group.depth = group.depth.max(*depth);
+        }
+        group
+    };
+    roots.chunks(LANES).map(group).collect()
+}
+
+impl Node {
+    const fn leaf(own: u32, expected: f32) -> Self {
+        Self {
+            value: f32::INFINITY,
+            expected,
+            child: own,
+            feature: 0,
+            mode: Mode::Leq,
+            missing_true: true,
+        }
+    }
 }
 
 struct Leaves {
@@ -280,7 +244,7 @@ struct Leaves {
     base: f64,
 }
 
-type Places = std::collections::HashMap<(i64, i64), usize>;
+type Places = HashMap<(i64, i64), usize>;
 
 /// What leaves add to the positive class, or to the one target.
 fn leaves(node: &pb::NodeProto, place: &Places, count: usize) -> Said<Leaves> {
@@ -344,14 +308,12 @@ struct Builder<'m> {
     place: &'m Places,
     weights: &'m [f32],
     nodes: Vec<Node>,
-    expected: Vec<f32>,
-    depth: u32,
     seen: Vec<bool>,
 }
 
 impl Builder<'_> {
-    /// Lays one tree out breadth first; index of its root.
-    fn tree(&mut self, root: usize) -> Said<u32> {
+    /// Lays one tree out breadth first; its depth and the index of its root.
+    fn tree(&mut self, root: usize) -> Said<(u32, u32)> {
         let first = self.nodes.len();
         let mut level = vec![root];
         let mut order = Vec::new();
@@ -361,19 +323,27 @@ impl Builder<'_> {
             // The children of this level start where the level ends.
             let start = first + order.len() + level.len();
             for file in &level {
-                if std::mem::replace(&mut self.seen[*file], true) {
-                    return Err(format!("tree {}: a node has two parents", self.lists.tree[*file]));
-                }
+                // Two parents of one node, as onnxmltools writes for sets of
+                // categories, get a copy each.
+                self.seen[*file] = true;
                 let child = start + below.len();
                 let leaf = self.node(*file, child, first + order.len(), &mut below)?;
                 order.push((*file, (!leaf).then_some(child)));
             }
             depth += u32::from(!below.is_empty());
+            if depth > MAX_DEPTH {
+                return Err(format!(
+                    "tree {} is deeper than {MAX_DEPTH}, or has a cycle",
+                    self.lists.tree[root]
+                ));
+            }
+            if self.nodes.len() + below.len() > MAX_NODES {
+                return Err(format!("the trees have more than {MAX_NODES} nodes"));
+            }
             level = below;
         }
-        self.depth = self.depth.max(depth);
         self.expect(first, &order);
-        Ok(first as u32)
+        Ok((depth, first as u32))
     }
 
     /// Adds one node; whether it is a leaf.
@@ -388,13 +358,7 @@ impl Builder<'_> {
         let tree = lists.tree[file];
         let mode = match &lists.modes[file][..] {
             b"LEAF" => {
-                self.nodes.push(Node {
-                    value: f32::INFINITY,
-                    child: own as u32,
-                    feature: 0,
-                    mode: Mode::Leq,
-                    missing_true: true,
-                });
+                self.nodes.push(Node::leaf(own as u32, self.weights[file]));
                 return Ok(true);
             }
             b"BRANCH_LEQ" => Mode::Leq,
@@ -425,6 +389,7 @@ impl Builder<'_> {
         }
         self.nodes.push(Node {
             value: lists.value[file],
+            expected: 0.0,
             child: child as u32,
             feature: *feature,
             mode,
@@ -433,21 +398,17 @@ impl Builder<'_> {
         Ok(false)
     }
 
-    /// What is to be expected of every node of a tree, from its leaves up.
+    /// What is to be expected of every inner node of a tree, from its leaves up.
     fn expect(&mut self, first: usize, order: &[(usize, Option<usize>)]) {
-        self.expected.resize(first + order.len(), 0.0);
-        for (i, (file, child)) in order.iter().enumerate().rev() {
-            self.expected[first + i] = match child {
-                None => self.weights[*file],
-                Some(child) => {
-                    let hits = |at: usize| {
-                        let file = order[at - first].0;
-                        self.lists.hits.get(file).copied().filter(|hits| *hits > 0.0).unwrap_or(1.0)
-                    };
-                    let (a, b) = (hits(*child), hits(child + 1));
-                    (a * self.expected[*child] + b * self.expected[child + 1]) / (a + b)
-                }
+        for (i, (_, child)) in order.iter().enumerate().rev() {
+            let Some(child) = child else { continue };
+            let side = |at: usize| {
+                let file = order[at - first].0;
+                let hits = self.lists.hits.get(file).copied().filter(|hits| *hits > 0.0);
+                (f64::from(hits.unwrap_or(1.0)), f64::from(self.nodes[at].expected))
             };
+            let ((a, x), (b, y)) = (side(*child), side(child + 1));
+            self.nodes[first + i].expected = ((a * x + b * y) / (a + b)) as f32;
         }
     }
 }
