@@ -13,7 +13,7 @@ fn rows(count: usize, seed: u64, missing: bool) -> Vec<[f32; 6]> {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let draw = state >> 33;
-        if missing && draw % 12 == 0 {
+        if missing && draw.is_multiple_of(12) {
             f32::NAN
         } else if column == CATEGORY {
             (draw % 7) as f32
