@@ -213,6 +213,11 @@ impl Scorer {
             None => history.join(history.address_key(meta.source.ip()), meta.timestamp.0),
         };
         let keys = call_keys(history, &parts, meta, message.scan().fingerprint);
+        history.prefetch(dialog, &keys);
+        // Meanwhile, what does not depend on the past. For the few INVITEs that turn
+        // out to be no new call it is for nothing.
+        let call = Call { message, meta, parts };
+        features::compute_message(&call, &mut self.features);
         let recall = match history.invite(dialog, (tag, branch, cseq), &keys, meta.timestamp) {
             Seen::New(recall) => recall,
             Seen::Again(recall) => {
@@ -229,7 +234,6 @@ impl Scorer {
             }
         };
         let call_key = history.join(history.join(dialog, tag), u64::from(cseq));
-        let call = Call { message, meta, parts };
         self.assess(&call, &recall, call_key, each);
     }
 
@@ -240,7 +244,7 @@ impl Scorer {
         call_key: u64,
         each: &mut dyn FnMut(&Assessment<'_>),
     ) {
-        features::compute(call, recall, &mut self.features);
+        features::compute_history(recall, &mut self.features);
         let probability =
             self.model.explain(&self.features, &mut self.contributions, &mut self.model_scratch);
         let score = (probability * 100.0).round() as u8;
@@ -303,6 +307,7 @@ fn call_keys(
     CallKeys {
         caller,
         callee,
+        pair: history.join(caller, callee),
         source,
         fingerprint: history.join(source, fingerprint),
         withheld: parts.withheld(),

@@ -183,6 +183,7 @@ impl Reader {
     /// passed over, and those of the file's other interfaces may be read on.
     #[expect(clippy::should_implement_trait, reason = "frames are borrowed from the reader")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, PcapError> {
+        self.source.advance(self.at);
         let found = loop {
             let bytes = self.source.bytes();
             let step = match &mut self.format {

@@ -75,7 +75,7 @@ fn decimal(value: &[u8]) -> Option<u32> {
 
 /// Names that scanning tools put into User-Agent, lower case: SIPVicious
 /// (friendly-scanner, sipvicious), sipcli, SIPsak, sundayddr, and others seen on
-/// every honeypot.
+/// every honeypot. They begin with f, p, s or v.
 const SCANNERS: [&[u8]; 9] = [
     b"friendly-scanner",
     b"friendly-request",
@@ -90,13 +90,14 @@ const SCANNERS: [&[u8]; 9] = [
 
 fn is_scanner(message: &Message<'_>, from_user: &[u8]) -> bool {
     let agent = message.header(HeaderName::UserAgent).unwrap_or_default();
-    SCANNERS.iter().any(|name| contains(agent, name) || from_user.eq_ignore_ascii_case(name))
-}
-
-/// Whether `text` contains `name` (lower case), whatever the case.
-fn contains(text: &[u8], name: &[u8]) -> bool {
     // No agent that matters is longer; a hostile one is not searched at length.
-    let text = &text[..text.len().min(256)];
-    text.windows(name.len())
-        .any(|window| window[0] | 0x20 == name[0] && window.eq_ignore_ascii_case(name))
+    let agent = &agent[..agent.len().min(256)];
+    let starts = |at: usize, name: &[u8]| {
+        agent[at..].get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name))
+    };
+    SCANNERS.iter().any(|name| from_user.eq_ignore_ascii_case(name))
+        || agent.iter().enumerate().any(|(at, first)| {
+            matches!(first | 0x20, b'f' | b'p' | b's' | b'v')
+                && SCANNERS.iter().any(|name| starts(at, name))
+        })
 }

@@ -20,14 +20,18 @@ use crate::history::Recall;
 /// Values of one call, in registry order.
 pub type Vector = [f32; COUNT];
 
-/// Computes every feature of a call. `recall` is what the history knew before it.
-pub fn compute(call: &Call<'_>, recall: &Recall, out: &mut Vector) {
+/// Computes the features that the message alone gives; the others are NaN.
+pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
     out.fill(f32::NAN);
     identity::fill(call, out);
     number::fill(call, out);
     header::fill(call, out);
     media::fill(call, out);
     transport::fill(call, out);
+}
+
+/// Computes the others. `recall` is what the history knew before the call.
+pub fn compute_history(recall: &Recall, out: &mut Vector) {
     behaviour::fill(recall, out);
 }
 

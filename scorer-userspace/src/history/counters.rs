@@ -1,12 +1,14 @@
 //! Decayed counts and a sketch of different partners, one cache line a key.
 
-use bytemuck::Zeroable;
+use std::sync::LazyLock;
+
+use bytemuck::{Pod, Zeroable};
 
 use super::table::Aged;
 use crate::time::Timestamp;
 
 /// What is counted for a caller, a callee, a source ….
-#[derive(Clone, Copy, Debug, Zeroable)]
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
 #[repr(C, align(64))]
 pub(super) struct Counts {
     /// Last update, ns.
@@ -24,6 +26,7 @@ pub(super) struct Counts {
     answered: f32,
     brief: f32,
     failed: f32,
+    padding: [u32; 3],
 }
 
 const _: () = assert!(size_of::<Counts>() == 64);
@@ -55,6 +58,15 @@ pub(super) enum Outcome {
     Failed,
 }
 
+/// A call that was counted before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    /// How long ago.
+    pub(super) seconds: f64,
+    /// Its partner was new to the sketch then.
+    pub(super) new_partner: bool,
+}
+
 /// What is known of a key at some time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
@@ -69,7 +81,7 @@ pub(super) struct Known {
 }
 
 fn half(seconds: f64, half_life: f32) -> f32 {
-    (-(seconds as f32) / half_life).exp2()
+    if seconds == 0.0 { 1.0 } else { (-(seconds as f32) / half_life).exp2() }
 }
 
 impl Counts {
@@ -91,12 +103,16 @@ impl Counts {
         }
     }
 
-    /// One more call, with the partner of hash `partner`.
-    pub(super) fn count(&mut self, now: Timestamp, pace: Pace, partner: u64) {
+    /// One more call, with the partner of hash `partner`; whether the sketch had not
+    /// seen it.
+    pub(super) fn count(&mut self, now: Timestamp, pace: Pace, partner: u64) -> bool {
         self.age(now, pace);
+        let bit = 1 << (partner >> 58);
+        let new = (self.sketch[0] | self.sketch[1]) & bit == 0;
         self.short += 1.0;
         self.long += 1.0;
-        self.sketch[0] |= 1 << (partner >> 58);
+        self.sketch[0] |= bit;
+        new
     }
 
     /// One more outcome.
@@ -121,13 +137,13 @@ impl Counts {
         }
     }
 
-    /// What is known at `now`, without calls counted `own` seconds ago (a second
-    /// attempt of a call must not see the first).
-    pub(super) fn known(&mut self, now: Timestamp, pace: Pace, own: Option<f64>) -> Known {
+    /// What is known at `now`, without one's `own` call (a second attempt must not
+    /// see the first).
+    pub(super) fn known(&mut self, now: Timestamp, pace: Pace, own: Option<Own>) -> Known {
         let since_last = now.seconds_since(Timestamp(self.last)) as f32;
         self.age(now, pace);
         let less = |count: f32, half_life| match own {
-            Some(seconds) => (count - half(seconds, half_life)).max(0.0),
+            Some(own) => (count - half(own.seconds, half_life)).max(0.0),
             None => count,
         };
         // A share of less than a quarter of a call says nothing any more.
@@ -135,7 +151,12 @@ impl Counts {
         Known {
             short: less(self.short, pace.short),
             long: less(self.long, pace.long),
-            partners: linear_count(self.sketch[0] | self.sketch[1]),
+            partners: linear_count(
+                // After a while the sketch may have forgotten it.
+                (self.sketch[0] | self.sketch[1])
+                    .count_ones()
+                    .saturating_sub(u32::from(own.is_some_and(|own| own.new_partner))),
+            ),
             since_last,
             answered: share(self.answered),
             brief: share(self.brief),
@@ -146,14 +167,16 @@ impl Counts {
 
 /// Linear counting over 64 bits (Whang, Vander-Zanden, Taylor 1990): within 10 %
 /// or two up to 40, still rising to about 270, where the map is full.
-fn linear_count(map: u64) -> f32 {
-    let empty = map.count_zeros() as f32;
-    -64.0 * (empty.max(0.95) / 64.0).ln()
+fn linear_count(ones: u32) -> f32 {
+    static BY_ONES: LazyLock<[f32; 65]> = LazyLock::new(|| {
+        std::array::from_fn(|ones| -64.0 * ((64.0 - ones as f32).max(0.95) / 64.0).ln())
+    });
+    BY_ONES[ones.min(64) as usize]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Outcome, Pace, linear_count};
+    use super::{Counts, Outcome, Own, Pace, linear_count};
     use crate::time::Timestamp;
     use bytemuck::Zeroable as _;
 
@@ -178,8 +201,12 @@ mod tests {
     fn own_call_is_taken_out() {
         let mut counts = Counts::zeroed();
         counts.count(Timestamp::new(500, 0), PACE, 0);
-        let own = counts.known(Timestamp::new(501, 0), PACE, Some(1.0));
-        assert!(own.short < 1e-3 && own.long < 1e-3);
+        let own = counts.known(
+            Timestamp::new(501, 0),
+            PACE,
+            Some(Own { seconds: 1.0, new_partner: true }),
+        );
+        assert!(own.short < 1e-3 && own.long < 1e-3 && own.partners == 0.0);
     }
 
     #[test]
@@ -209,7 +236,7 @@ mod tests {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     map |= 1 << (state >> 58);
                 }
-                sum += linear_count(map);
+                sum += linear_count(map.count_ones());
             }
             let mean = sum / 200.0;
             let error = (mean - true_count as f32).abs();

@@ -1,6 +1,6 @@
 //! Dialogs: which INVITE is a new call, and how calls end.
 
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
 
 use super::{BRIEF, CallKeys, History, Outcome, Recall, table::Aged};
 use crate::time::Timestamp;
@@ -42,7 +42,7 @@ enum State {
     Over,
 }
 
-#[derive(Clone, Copy, Debug, Zeroable)]
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
 #[repr(C)]
 pub(super) struct Dialog {
     last: u64,
@@ -63,9 +63,17 @@ impl Aged for Dialog {
     }
 }
 
+/// Beside the state: what the first attempt's counting said.
+const NEW_CALLEE: u32 = 0x100;
+const NEW_CALLER: u32 = 0x200;
+
 impl Dialog {
+    fn set_state(&mut self, state: State) {
+        self.state = self.state & !0xff | state as u32;
+    }
+
     fn state(&self) -> State {
-        match self.state {
+        match self.state & 0xff {
             0 => State::Trying,
             1 => State::Answered,
             _ => State::Over,
@@ -96,14 +104,14 @@ impl History {
                 }
                 known.cseq = cseq;
                 known.branch = branch;
-                known.state = 0;
+                known.set_state(State::Trying);
+                let new = [known.state & NEW_CALLEE != 0, known.state & NEW_CALLER != 0];
                 let own = now.seconds_since(Timestamp(known.started));
-                return Seen::Again(self.recall(keys, now, Some(own)));
+                return Seen::Again(self.recall(keys, now, own, new));
             }
         }
-        let recall = self.recall(keys, now, None);
-        self.count(keys, now);
-        *self.dialogs.entry(dialog) = Dialog {
+        let (recall, [new_callee, new_caller]) = self.recall_and_count(keys, now);
+        *self.dialogs.entry(dialog).0 = Dialog {
             last: now.0,
             started: now.0,
             answered: 0,
@@ -112,7 +120,7 @@ impl History {
             from_tag,
             branch,
             cseq,
-            state: 0,
+            state: u32::from(new_callee) * NEW_CALLEE | u32::from(new_caller) * NEW_CALLER,
         };
         Seen::New(recall)
     }
@@ -124,22 +132,22 @@ impl History {
         let brief = |since: u64| now.seconds_since(Timestamp(since)) < BRIEF;
         let outcome = match (known.state(), event) {
             (State::Trying, Event::Response(200..300)) => {
-                known.state = 1;
+                known.set_state(State::Answered);
                 known.answered = now.0;
                 Outcome::Answered
             }
             // The caller is asked to authenticate, or cancelled: no failures.
             (State::Trying, Event::Response(401 | 407 | 487)) => return true,
             (State::Trying, Event::Response(300..)) => {
-                known.state = 2;
+                known.set_state(State::Over);
                 Outcome::Failed
             }
             (State::Trying, Event::Cancel) => {
-                known.state = 2;
+                known.set_state(State::Over);
                 if brief(known.started) { Outcome::BriefCancel } else { Outcome::Cancelled }
             }
             (State::Answered, Event::Bye) => {
-                known.state = 2;
+                known.set_state(State::Over);
                 if !brief(known.answered) {
                     return true;
                 }

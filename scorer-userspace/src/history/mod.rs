@@ -5,6 +5,7 @@
 
 mod counters;
 mod dialog;
+mod pages;
 mod table;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 use foldhash::quality::SeedableRandomState;
 
 use crate::time::Timestamp;
-use counters::{Counts, Known, Outcome, Pace};
+use counters::{Counts, Known, Outcome, Own, Pace};
 use dialog::Dialog;
 use table::Table;
 
@@ -59,6 +60,8 @@ pub struct CallKeys {
     pub caller: u64,
     /// Number or user called.
     pub callee: u64,
+    /// Both.
+    pub pair: u64,
     /// Source address.
     pub source: u64,
     /// Header fingerprint at this source.
@@ -171,56 +174,73 @@ impl History {
             + self.dialogs.capacity()
     }
 
-    /// What is known before a call. `own` is how many seconds ago an earlier
-    /// attempt of this very call was counted.
-    fn recall(&mut self, keys: &CallKeys, now: Timestamp, own: Option<f64>) -> Recall {
+    /// Has the memory on its way that [`Self::invite`] will need: call it as soon as
+    /// the keys are known, and do something else before.
+    pub fn prefetch(&self, dialog: u64, keys: &CallKeys) {
+        self.dialogs.prefetch_keys(dialog);
+        self.callers.prefetch_keys(keys.caller);
+        self.callees.prefetch_keys(keys.callee);
+        self.sources.prefetch_keys(keys.source);
+        self.pairs.prefetch_keys(keys.pair);
+        self.withheld.prefetch_keys(keys.callee);
+        self.fingerprints.prefetch_keys(keys.fingerprint);
+    }
+
+    /// What was known before a call, which is counted; and whether caller and callee
+    /// are new to each other.
+    fn recall_and_count(&mut self, keys: &CallKeys, now: Timestamp) -> (Recall, [bool; 2]) {
+        self.callers.prefetch_value(keys.caller);
+        self.callees.prefetch_value(keys.callee);
+        self.sources.prefetch_value(keys.source);
+        self.pairs.prefetch_value(keys.pair);
+        self.fingerprints.prefetch_value(keys.fingerprint);
+        let visit = |table: &mut Table<Counts>, key: u64, pace, partner| {
+            let (counts, was_there) = table.entry(key);
+            let known = was_there.then(|| counts.known(now, pace, None));
+            let new = counts.count(now, pace, partner);
+            (known, new)
+        };
+        let withheld = if keys.withheld {
+            visit(&mut self.withheld, keys.callee, PAIR, keys.caller).0
+        } else {
+            self.withheld.get(keys.callee).map(|counts| counts.known(now, PAIR, None))
+        };
+        let (caller, new_callee) = visit(&mut self.callers, keys.caller, CALLER, keys.callee);
+        let (callee, new_caller) = visit(&mut self.callees, keys.callee, CALLEE, keys.caller);
+        let looked = Looked {
+            caller,
+            callee,
+            source: visit(&mut self.sources, keys.source, SOURCE, keys.callee).0,
+            pair: visit(&mut self.pairs, keys.pair, PAIR, 0).0,
+            withheld,
+            fingerprint: visit(&mut self.fingerprints, keys.fingerprint, PAIR, 0).0.is_some(),
+        };
+        (looked.recall(true), [new_callee, new_caller])
+    }
+
+    /// What is known before a further attempt of a call whose first one was counted
+    /// `seconds` ago; `new` as [`Self::recall_and_count`] said then.
+    fn recall(
+        &mut self,
+        keys: &CallKeys,
+        now: Timestamp,
+        seconds: f64,
+        [new_callee, new_caller]: [bool; 2],
+    ) -> Recall {
+        let own = |new_partner| Some(Own { seconds, new_partner });
         let known = |table: &mut Table<Counts>, key: u64, pace, own| {
             table.get(key).map(|counts| counts.known(now, pace, own))
         };
-        let caller = known(&mut self.callers, keys.caller, CALLER, own);
-        let callee = known(&mut self.callees, keys.callee, CALLEE, own);
-        let source = known(&mut self.sources, keys.source, SOURCE, own);
-        let pair_key = self.pair(keys);
-        let pair = known(&mut self.pairs, pair_key, PAIR, own);
-        let withheld = known(&mut self.withheld, keys.callee, PAIR, own.filter(|_| keys.withheld));
-        let fingerprint_known = self.fingerprints.get(keys.fingerprint).is_some();
-        let (c, e, s) =
-            (caller.unwrap_or_default(), callee.unwrap_or_default(), source.unwrap_or_default());
-        let first = |known: &Known| own.is_none() || known.long > 0.01;
-        Recall {
-            caller_1m: c.short,
-            caller_1h: c.long,
-            callee_1m: e.short,
-            callee_1h: e.long,
-            source_10s: s.short,
-            source_1m: s.long,
-            pair_1h: pair.unwrap_or_default().long,
-            withheld_to_callee_1h: withheld.unwrap_or_default().long,
-            caller_since_last: caller.filter(first).map(|known| known.since_last),
-            caller_distinct_callees: c.partners,
-            callee_distinct_callers: e.partners,
-            caller_answered: c.answered,
-            caller_short: c.brief,
-            caller_failed: c.failed,
-            source_failed: s.failed,
-            fingerprint_new: source.is_some().then_some(!fingerprint_known),
+        let withheld = own(false).filter(|_| keys.withheld);
+        Looked {
+            caller: known(&mut self.callers, keys.caller, CALLER, own(new_callee)),
+            callee: known(&mut self.callees, keys.callee, CALLEE, own(new_caller)),
+            source: known(&mut self.sources, keys.source, SOURCE, own(false)),
+            pair: known(&mut self.pairs, keys.pair, PAIR, own(false)),
+            withheld: known(&mut self.withheld, keys.callee, PAIR, withheld),
+            fingerprint: self.fingerprints.get(keys.fingerprint).is_some(),
         }
-    }
-
-    fn pair(&self, keys: &CallKeys) -> u64 {
-        self.join(keys.caller, keys.callee)
-    }
-
-    fn count(&mut self, keys: &CallKeys, now: Timestamp) {
-        let pair = self.pair(keys);
-        self.callers.entry(keys.caller).count(now, CALLER, keys.callee);
-        self.callees.entry(keys.callee).count(now, CALLEE, keys.caller);
-        self.sources.entry(keys.source).count(now, SOURCE, keys.callee);
-        self.pairs.entry(pair).count(now, PAIR, 0);
-        if keys.withheld {
-            self.withheld.entry(keys.callee).count(now, PAIR, keys.caller);
-        }
-        self.fingerprints.entry(keys.fingerprint).count(now, PAIR, 0);
+        .recall(false)
     }
 
     fn outcome(&mut self, caller: u64, source: u64, now: Timestamp, outcome: Outcome) {
@@ -229,6 +249,44 @@ impl History {
         }
         if let Some(counts) = self.sources.get(source) {
             counts.outcome(now, SOURCE, outcome);
+        }
+    }
+}
+
+/// What the tables had for a call.
+struct Looked {
+    caller: Option<Known>,
+    callee: Option<Known>,
+    source: Option<Known>,
+    pair: Option<Known>,
+    withheld: Option<Known>,
+    fingerprint: bool,
+}
+
+impl Looked {
+    /// `first`: the call is not among what was counted.
+    fn recall(&self, first: bool) -> Recall {
+        let c = self.caller.unwrap_or_default();
+        let e = self.callee.unwrap_or_default();
+        let s = self.source.unwrap_or_default();
+        let counted = |known: &Known| first || known.long > 0.01;
+        Recall {
+            caller_1m: c.short,
+            caller_1h: c.long,
+            callee_1m: e.short,
+            callee_1h: e.long,
+            source_10s: s.short,
+            source_1m: s.long,
+            pair_1h: self.pair.unwrap_or_default().long,
+            withheld_to_callee_1h: self.withheld.unwrap_or_default().long,
+            caller_since_last: self.caller.filter(counted).map(|known| known.since_last),
+            caller_distinct_callees: c.partners,
+            callee_distinct_callers: e.partners,
+            caller_answered: c.answered,
+            caller_short: c.brief,
+            caller_failed: c.failed,
+            source_failed: s.failed,
+            fingerprint_new: self.source.is_some().then_some(!self.fingerprint),
         }
     }
 }

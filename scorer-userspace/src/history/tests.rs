@@ -11,6 +11,7 @@ fn keys(caller: u64, callee: u64) -> CallKeys {
     CallKeys {
         caller: caller << 20 | 1,
         callee: callee << 20 | 1,
+        pair: (caller ^ callee << 10) << 20 | 1,
         source: 9,
         fingerprint: 11,
         withheld: false,
@@ -37,6 +38,7 @@ fn what_is_a_new_call() {
     // Authenticated: not a second call, and it does not see itself.
     let Seen::Again(recall) = invite(&mut history, 5, 1, 3, 2, 2) else { panic!() };
     assert!(recall.caller_1h < 1e-3 && recall.pair_1h < 1e-3 && recall.caller_since_last.is_none());
+    assert_eq!((recall.caller_distinct_callees, recall.callee_distinct_callers), (0.0, 0.0));
     // Another From tag is another caller's dialog.
     let Seen::New(recall) = invite(&mut history, 5, 2, 4, 1, 3) else { panic!() };
     assert!(recall.caller_1h > 0.9 && recall.pair_1h > 0.9 && recall.source_10s > 0.5);

@@ -13,7 +13,11 @@ const WINDOW: usize = 1 << 20;
 
 pub(super) enum Source {
     /// All of it.
-    Map(Mmap),
+    Map {
+        map: Mmap,
+        /// Up to here pages were asked for.
+        populated: usize,
+    },
     Pipe(Pipe),
 }
 
@@ -44,7 +48,7 @@ impl Source {
             if let Ok(map) = unsafe { Mmap::map(&file) } {
                 // Read ahead; whether the kernel does is its own affair.
                 let _ = map.advise(memmap2::Advice::Sequential);
-                return Ok(Self::Map(map));
+                return Ok(Self::Map { map, populated: 0 });
             }
         }
         Ok(Self::pipe(Box::new(file)))
@@ -55,10 +59,25 @@ impl Source {
         Self::Pipe(Pipe { input, window, filled: 0, before: 0, ended: false })
     }
 
+    /// Has the pages behind `at` mapped many at a time: each fault would cost more
+    /// than a message.
+    pub(super) fn advance(&mut self, at: usize) {
+        const AHEAD: usize = 4 << 20;
+        let Self::Map { map, populated } = self else { return };
+        if at >= *populated {
+            let from = at & !0xfff;
+            let length = AHEAD.min(map.len() - from.min(map.len()));
+            // Linux 5.14; elsewhere pages come as they are touched.
+            #[cfg(target_os = "linux")]
+            let _ = map.advise_range(memmap2::Advice::PopulateRead, from, length);
+            *populated = from + length.max(1);
+        }
+    }
+
     /// What is there to be parsed.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Map(map) => map,
+            Self::Map { map, .. } => map,
             Self::Pipe(pipe) => pipe.window.get(..pipe.filled).unwrap_or_default(),
         }
     }
@@ -66,7 +85,7 @@ impl Source {
     /// Bytes that went by before those of [`Self::bytes`].
     pub(super) fn before(&self) -> u64 {
         match self {
-            Self::Map(_) => 0,
+            Self::Map { .. } => 0,
             Self::Pipe(pipe) => pipe.before,
         }
     }
@@ -74,7 +93,7 @@ impl Source {
     /// Length of it all; `None` where only the end will tell.
     pub(super) fn len(&self) -> Option<u64> {
         match self {
-            Self::Map(map) => Some(map.len() as u64),
+            Self::Map { map, .. } => Some(map.len() as u64),
             Self::Pipe(_) => None,
         }
     }
@@ -142,7 +161,7 @@ impl Pipe {
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = if matches!(self, Self::Map(_)) { "Map" } else { "Pipe" };
+        let name = if matches!(self, Self::Map { .. }) { "Map" } else { "Pipe" };
         f.debug_struct(name).field("bytes", &self.bytes().len()).finish_non_exhaustive()
     }
 }

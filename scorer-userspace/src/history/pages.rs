@@ -1,0 +1,73 @@
+//! Zeroed memory in large pages.
+
+use std::marker::PhantomData;
+
+use bytemuck::Pod;
+use memmap2::MmapMut;
+
+/// A slice of fixed length that begins as zeros. On Linux it asks for huge pages:
+/// tables are read all over, and with small ones nearly every read would miss the
+/// TLB, too.
+pub(super) struct Pages<T> {
+    /// `None` where memory could not be mapped; then `heap` has it.
+    map: Option<MmapMut>,
+    heap: Vec<T>,
+    length: usize,
+    kind: PhantomData<T>,
+}
+
+impl<T: Pod> Pages<T> {
+    pub(super) fn new(length: usize) -> Self {
+        const HUGE: usize = 2 << 20;
+        let bytes = length * size_of::<T>();
+        // The kernel aligns large maps to huge pages.
+        let map = (bytes >= HUGE).then(|| MmapMut::map_anon(bytes).ok()).flatten();
+        if let Some(map) = &map {
+            // A wish: without it all works, slower.
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        let heap = if map.is_some() { Vec::new() } else { bytemuck::zeroed_vec(length) };
+        Self { map, heap, length, kind: PhantomData }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> &[T] {
+        match &self.map {
+            Some(map) => bytemuck::cast_slice(map),
+            None => &self.heap,
+        }
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self) -> &mut [T] {
+        match &mut self.map {
+            Some(map) => bytemuck::cast_slice_mut(map),
+            None => &mut self.heap,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Pages<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+/// Has the cache line of `place` on its way.
+#[inline(always)]
+pub(super) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint about an address; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+            std::ptr::from_ref(place).cast(),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
