@@ -22,6 +22,10 @@ use crate::{
 pub fn handle(ctx: Ctx) -> Option<u32> {
     let counters = Counters::get()?;
     counters.add(Counter::Packets);
+    if frame::is_plain_udp_other_than_text(ctx) {
+        counters.add(Counter::NotSip);
+        return None;
+    }
     let job = Job::get()?;
     job.set_kind(NOTHING);
     if decide(ctx, counters, job).is_none() {

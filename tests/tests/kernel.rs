@@ -38,7 +38,11 @@ fn programs_maps_and_budget() {
         "a=x-padding-to-make-twelve-hundred-bytes-of-it:0123456789012345678901234567890\r\n"
             .repeat(2)
     );
-    for (name, frame) in [("not SIP", rtp), ("INVITE", udp4(long.as_bytes(), 5060))] {
+    let mut web = tcp4(&[0x17; 172], 1, false);
+    web[36..38].copy_from_slice(&443u16.to_be_bytes());
+    for (name, frame) in
+        [("RTP", rtp), ("TCP, not SIP", web), ("INVITE", udp4(long.as_bytes(), 5060))]
+    {
         let best = (0..5).map(|_| kernel.repeat(&frame, 20_000).1).min();
         println!("{name}, {} bytes: {best:?} a packet", frame.len());
     }
