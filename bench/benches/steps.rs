@@ -11,7 +11,7 @@ use scorer::{
     engine::{Engine, EngineConfig},
     features::{self, COUNT},
     model::{Model, Scratch as ModelScratch},
-    output::json_line,
+    output::{Style, json_line},
     sip::{Message, Scratch},
     time::Timestamp,
 };
@@ -63,7 +63,8 @@ fn steps(c: &mut Criterion) {
         b.iter(|| model.explain(black_box(&row), &mut contributions, &mut model_scratch));
     });
     // New Call-IDs each time round: what is measured is calls, not repetitions.
-    let mut engine = Engine::new(&EngineConfig::default(), Arc::clone(&model));
+    let mut engine =
+        Engine::new(&EngineConfig::default(), Arc::clone(&model)).expect("the built-in tables");
     let mut out = Vec::new();
     let mut serial = 0u64;
     let mut calls: Vec<Vec<u8>> = frames.clone();
@@ -77,7 +78,7 @@ fn steps(c: &mut Criterion) {
                 engine.inspect(&at(frame, serial), &mut |a| {
                     if lines {
                         out.clear();
-                        json_line(a, false, None, &mut out);
+                        json_line(a, Style::default(), None, &mut out);
                     }
                 });
             });

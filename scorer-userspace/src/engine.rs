@@ -14,9 +14,13 @@ pub use stats::{EngineStats, Sample};
 
 use crate::{
     capture::{Assembler, AssemblerConfig, AssemblerStats, Frame, PacketMeta, SipPacket},
-    features::{self, Call, Parts, Vector},
+    env::{Env, EnvConfig, EnvError, Place},
+    features::{self, Call, Parts, Traits, Vector},
+    geo::{self, Located},
     history::{CallKeys, Event, History, HistoryConfig, Recall, Seen},
+    lists::Hits,
     model::{self, Model},
+    number::{About, Number, Plan},
     sip::{self, Message, Method, StartLine},
     time::Timestamp,
     verdict::{Reasons, tags},
@@ -41,6 +45,10 @@ pub struct Assessment<'a> {
     pub network_number: Option<&'a [u8]>,
     /// Addresses, transport.
     pub meta: PacketMeta,
+    /// How it is signalled, in text; see docs/fingerprint.md.
+    pub signature: features::Fingerprint,
+    /// Name of the trunk it came over, where that is configured.
+    pub trunk: Option<&'a str>,
     /// Feature vector, in registry order.
     pub features: &'a [f32],
     /// Reasons, strongest first.
@@ -58,8 +66,8 @@ pub struct EngineConfig {
     pub history: HistoryConfig,
     /// Scores at which levels begin.
     pub levels: Thresholds,
-    /// Country code that national numbers (a leading 0) are given.
-    pub home_country: Option<u16>,
+    /// Number tables, trunks, lists.
+    pub env: EnvConfig,
 }
 
 /// Turns frames into assessments. Pure: no I/O, no clock, no threads.
@@ -73,21 +81,28 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that has seen nothing.
-    pub fn new(config: &EngineConfig, model: Arc<Model>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`EnvError`] when a file of the configuration cannot be used.
+    pub fn new(config: &EngineConfig, model: Arc<Model>) -> Result<Self, EnvError> {
+        let env = Arc::new(Env::load(&config.env)?);
+        Ok(Self {
             assembler: Assembler::new(&config.assembler),
             scratch: sip::Scratch::new(),
             scorer: Scorer {
                 history: History::new(&config.history),
                 levels: config.levels,
-                home_country: config.home_country,
+                env,
+                plan: Plan::new(),
+                located: geo::Memory::new(),
+                recall: Box::default(),
                 model,
                 model_scratch: model::Scratch::default(),
                 features: [f32::NAN; features::COUNT],
                 contributions: [0.0; features::COUNT],
                 stats: EngineStats::default(),
             },
-        }
+        })
     }
 
     /// Takes one frame; calls `each` once for every call attempt first seen in it.
@@ -106,6 +121,29 @@ impl Engine {
     /// Scores with another model from the next call on.
     pub fn set_model(&mut self, model: Arc<Model>) {
         self.scorer.model = model;
+    }
+
+    /// Judges by other tables and lists from the next call on.
+    pub fn set_env(&mut self, env: Arc<Env>) {
+        // What was remembered of addresses may be of another database.
+        self.scorer.located = geo::Memory::new();
+        self.scorer.env = env;
+    }
+
+    /// What is remembered of past calls.
+    pub fn history(&self) -> &History {
+        &self.scorer.history
+    }
+
+    /// Goes on with another history, such as one from a snapshot.
+    pub fn set_history(&mut self, history: History) {
+        self.scorer.history = history;
+    }
+
+    /// Takes a label for a call by its Call-ID; false when it is not remembered.
+    pub fn label(&mut self, call_id: &[u8], fraud: bool, organisation: u8, now: Timestamp) -> bool {
+        let dialog = self.scorer.history.key(CALL_ID, call_id);
+        self.scorer.history.label(dialog, fraud, organisation, now)
     }
 
     /// The model in use.
@@ -134,7 +172,10 @@ impl Engine {
 struct Scorer {
     history: History,
     levels: Thresholds,
-    home_country: Option<u16>,
+    env: Arc<Env>,
+    plan: Plan,
+    located: geo::Memory,
+    recall: Box<Recall>,
     model: Arc<Model>,
     model_scratch: model::Scratch,
     features: Vector,
@@ -148,6 +189,11 @@ const USER: u8 = 2;
 const CALL_ID: u8 = 3;
 const TAG: u8 = 4;
 const BRANCH: u8 = 5;
+const RANGE: u8 = 6;
+const AGENT: u8 = 7;
+const NETWORK: u8 = 8;
+const TRUNK: u8 = 9;
+const COUNTRY: u8 = 10;
 
 impl Scorer {
     fn packet(
@@ -201,7 +247,21 @@ impl Scorer {
         each: &mut dyn FnMut(&Assessment<'_>),
     ) {
         let meta = &packet.meta;
-        let parts = Parts::of(message, self.home_country);
+        // A reload may come between two calls, not within one.
+        let env = Arc::clone(&self.env);
+        let parts = Parts::of(message, env.home_country);
+        let mut call = Call {
+            message,
+            meta,
+            parts,
+            env: &env,
+            place: Place::default(),
+            caller_about: About::default(),
+            callee_about: About::default(),
+            hits: Hits::default(),
+        };
+        let traits = features::compute_shape(&call, &mut self.features);
+        self.look_up(&mut call, &traits);
         let history = &mut self.history;
         let tag = history.key(TAG, parts.from.and_then(|from| from.tag()).unwrap_or_default());
         let branch = parts.via.and_then(|via| via.branch()).unwrap_or_default();
@@ -210,20 +270,17 @@ impl Scorer {
         // Without a Call-ID every message stands for itself.
         let dialog = match message.call_id() {
             Some(_) => dialog,
-            None => history.join(history.address_key(meta.source.ip()), meta.timestamp.0),
+            None => history.join(history.address_key(meta.source.ip()), meta.timestamp.0 | 1),
         };
-        let keys = call_keys(history, &parts, meta, message.scan().fingerprint);
+        let keys = call_keys(history, &call, &traits);
         history.prefetch(dialog, &keys);
         // Meanwhile, what does not depend on the past. For the few INVITEs that turn
         // out to be no new call it is for nothing.
-        let call = Call { message, meta, parts };
         features::compute_message(&call, &mut self.features);
-        let recall = match history.invite(dialog, (tag, branch, cseq), &keys, meta.timestamp) {
-            Seen::New(recall) => recall,
-            Seen::Again(recall) => {
-                self.stats.attempts_again += 1;
-                recall
-            }
+        let ids = (tag, branch, cseq);
+        match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
+            Seen::New => {}
+            Seen::Again => self.stats.attempts_again += 1,
             Seen::Retransmission => {
                 self.stats.retransmissions += 1;
                 return;
@@ -232,24 +289,47 @@ impl Scorer {
                 self.stats.forked += 1;
                 return;
             }
+        }
+        let call_key = history.join(history.join(dialog, tag), u64::from(cseq) + 1);
+        self.assess(&call, &traits, keys.profile, call_key, each);
+    }
+
+    /// Where the call comes from, what the tables say of its numbers, which lists
+    /// name it.
+    fn look_up(&mut self, call: &mut Call<'_>, traits: &Traits<'_>) {
+        let (env, meta) = (call.env, call.meta);
+        let source = meta.source.ip();
+        let located = env
+            .addresses
+            .as_ref()
+            .map_or_else(Located::default, |base| self.located.look(base, source));
+        call.place = Place::new(env.trunks.of(source), located);
+        let mut about = |number: Option<&Number>| {
+            About::of(number, &mut self.plan, &env.ranges, meta.timestamp)
         };
-        let call_key = history.join(history.join(dialog, tag), u64::from(cseq));
-        self.assess(&call, &recall, call_key, each);
+        call.caller_about = about(call.parts.caller().as_ref());
+        call.callee_about = about(call.parts.callee.as_ref());
+        let order = call.message.scan().fingerprint;
+        let numbers = [call.parts.shown.as_ref(), call.parts.network.as_ref()];
+        let signature = traits.signature(order, meta);
+        call.hits = env.lists.look(numbers, order, signature, source, meta.timestamp);
     }
 
     fn assess(
         &mut self,
         call: &Call<'_>,
-        recall: &Recall,
+        traits: &Traits<'_>,
+        profile: u64,
         call_key: u64,
         each: &mut dyn FnMut(&Assessment<'_>),
     ) {
-        features::compute_history(recall, &mut self.features);
+        features::compute_history(&self.recall, &mut self.features);
         let probability =
             self.model.explain(&self.features, &mut self.contributions, &mut self.model_scratch);
         let score = (probability * 100.0).round() as u8;
         let level = self.levels.level(score);
-        let tags = tags(call, recall, &self.features);
+        self.history.scored(profile, probability);
+        let tags = tags(call, &self.recall, &self.features);
         let reasons = Reasons::pick(&self.features, &self.contributions);
         self.stats.verdict(level, tags);
         let verdict = Verdict {
@@ -277,6 +357,11 @@ impl Scorer {
             to_user: parts.to_user(),
             network_number: parts.network_user,
             meta: *call.meta,
+            signature: traits.text(call.message.scan().fingerprint, call.meta),
+            trunk: call
+                .place
+                .trunk
+                .and_then(|trunk| Some(&*call.env.trunks.0.get(usize::from(trunk))?.name)),
             features: &self.features,
             reasons: reasons.as_slice(),
             model: self.model.name(),
@@ -284,33 +369,86 @@ impl Scorer {
     }
 }
 
-/// Who calls whom. The network's number comes before the one shown, since a
-/// caller can choose the latter; where there is neither, the user at its source.
-fn call_keys(
-    history: &History,
-    parts: &Parts<'_>,
-    meta: &PacketMeta,
-    fingerprint: u64,
-) -> CallKeys {
+/// Who calls whom, how, and from where.
+fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKeys {
+    let (parts, meta) = (&call.parts, call.meta);
+    let order_hash = call.message.scan().fingerprint;
     let source = history.address_key(meta.source.ip());
-    let caller = parts.network.or(parts.shown).map_or_else(
+    let of_number = |number: &Number| history.key(NUMBER, number.as_bytes());
+    let network = parts.network.as_ref().map_or(0, of_number);
+    // A caller can choose what it shows; where it shows nothing, the network's.
+    let caller = parts.caller().as_ref().map_or_else(
         || {
             let user = parts.network_user.unwrap_or_else(|| parts.from_user());
             history.join(source, history.key(USER, user))
         },
-        |number| history.key(NUMBER, number.as_bytes()),
+        of_number,
     );
-    let callee = parts.callee.map_or_else(
-        || history.key(USER, parts.callee_user()),
-        |number| history.key(NUMBER, number.as_bytes()),
-    );
+    let callee =
+        parts.callee.as_ref().map_or_else(|| history.key(USER, parts.callee_user()), of_number);
+    let fingerprint = history.join(source, order_hash | 1);
+    let seven = |number: &Number| {
+        let digits = number.as_bytes();
+        history.key(RANGE, &digits[..digits.len().min(7)])
+    };
+    let trait_key = |kind: u64, value: u64| {
+        if value == 0 { 0 } else { history.join(kind, value) }
+    };
+    let agent = traits.agent.map_or(0, |agent| history.key(AGENT, agent));
+    let profile = match (network, parts.shown) {
+        (0, None) => fingerprint,
+        (0, Some(_)) => caller,
+        _ => network,
+    };
+    let hour = call.caller_about.local_hour(meta.timestamp);
     CallKeys {
         caller,
+        network,
         callee,
-        pair: history.join(caller, callee),
         source,
-        fingerprint: history.join(source, fingerprint),
+        trunk: call.place.trunk.map_or_else(
+            || history.key(NETWORK, &network_of(meta.source.ip())),
+            |trunk| history.join(u64::from(TRUNK), u64::from(trunk) + 1),
+        ),
+        fingerprint,
+        pair: history.join(caller, callee),
+        range: parts.caller().as_ref().map_or(0, seven),
+        country: match call.caller_about.country {
+            0 => 0,
+            code => history.join(u64::from(COUNTRY), u64::from(code)),
+        },
+        profile,
+        origid: 0,
+        order: trait_key(1, order_hash),
+        agent,
+        codecs: trait_key(2, traits.codecs),
+        agent_order: history.join(agent, order_hash | 1),
+        agent_sdp: history.join(agent, traits.shape | 1),
+        signature: traits.signature(order_hash, meta),
+        dialled: parts.callee.as_ref().map_or(0, last_digits),
         withheld: parts.withheld(),
+        night: hour.is_some_and(|hour| !(7..23).contains(&hour)),
+        high_cost: call.callee_about.high_cost(),
+    }
+}
+
+/// The last nine digits as a number.
+fn last_digits(number: &Number) -> u32 {
+    let digits = number.as_bytes();
+    digits[digits.len().saturating_sub(9)..].iter().fold(0, |n, d| n * 10 + u32::from(d & 15))
+}
+
+/// The /24 or /48 that an address is in: what a carrier's servers mostly share.
+fn network_of(address: std::net::IpAddr) -> [u8; 7] {
+    match address {
+        std::net::IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            [4, a, b, c, 0, 0, 0]
+        }
+        std::net::IpAddr::V6(v6) => {
+            let [a, b, c, d, e, f, ..] = v6.octets();
+            [6, a, b, c, d, e, f]
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use scorer::{
     engine::{Engine, EngineConfig},
     features,
     model::Model,
-    output::json_line,
+    output::{Style, json_line},
     time::Timestamp,
 };
 
@@ -60,7 +60,8 @@ fn frame(i: u32) -> Vec<u8> {
 #[test]
 fn a_thousand_calls_allocate_nothing() {
     let model = Model::builtin(&features::names()).expect("the built-in model");
-    let mut engine = Engine::new(&EngineConfig::default(), Arc::new(model));
+    let mut engine =
+        Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
     let frames: Vec<_> = (0..1_100).map(frame).collect();
     let mut out = Vec::with_capacity(1 << 16);
     let mut verdicts = 0;
@@ -75,7 +76,7 @@ fn a_thousand_calls_allocate_nothing() {
         };
         engine.inspect(&frame, &mut |assessment| {
             out.clear();
-            json_line(assessment, false, Some(1), &mut out);
+            json_line(assessment, Style::default(), Some(1), &mut out);
             verdicts += 1;
         });
     };

@@ -218,6 +218,7 @@ impl Assembler {
             dont_fragment: ip.dont_fragment,
             udp_checksum_zero: None,
             packets,
+            stream_messages: None,
             vlan: ip.vlan,
             tunnelled: ip.tunnelled,
         };

@@ -87,6 +87,7 @@ mod tests {
             dont_fragment: true,
             udp_checksum_zero: Some(false),
             packets: 1,
+            stream_messages: None,
             vlan: None,
             tunnelled: false,
         }

@@ -94,6 +94,9 @@ pub struct PacketMeta {
     pub udp_checksum_zero: Option<bool>,
     /// IP packets the message came in: 1, or more when fragmented or segmented.
     pub packets: u16,
+    /// Messages that came before this one in its TCP connection, as far as it was
+    /// seen; `None` over UDP.
+    pub stream_messages: Option<u32>,
     /// Innermost VLAN identifier.
     pub vlan: Option<u16>,
     /// A tunnel or mirror header (IP-in-IP, GRE, ERSPAN, VXLAN, GTP-U) was taken off.

@@ -48,6 +48,8 @@ struct Flow {
     /// The first packet of the message under way, and how many there were.
     first: Option<PacketMeta>,
     packets: u16,
+    /// Messages handed on.
+    messages: u32,
 }
 
 /// What became of the segments, counted.
@@ -315,7 +317,8 @@ impl Flow {
 
     /// Loses its place; what the connection is stays known.
     fn forget(&mut self) {
-        *self = Self { opened: self.opened, used: self.used, ..Self::default() };
+        let Self { opened, used, messages, .. } = *self;
+        *self = Self { opened, used, messages, ..Self::default() };
     }
 
     fn has_hole(&self) -> bool {
@@ -362,7 +365,9 @@ impl Flow {
             }
             match cut(rest, &mut self.searched) {
                 Cut::Message { end } => {
+                    first.stream_messages = Some(self.messages);
                     each(&rest[..end], &first);
+                    self.messages = self.messages.saturating_add(1);
                     at += end;
                     self.searched = 0;
                     self.whole = None;
@@ -371,7 +376,9 @@ impl Flow {
                     self.packets = 1;
                 }
                 Cut::Long { body, length } => {
+                    first.stream_messages = Some(self.messages);
                     each(&rest[..body], &first);
+                    self.messages = self.messages.saturating_add(1);
                     let here = length.min(rest.len() - body);
                     self.skip = length - here;
                     at += body + here;

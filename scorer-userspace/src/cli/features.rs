@@ -11,6 +11,9 @@ pub(super) struct FeaturesArgs {
     /// How they are written
     #[arg(long, value_enum, default_value_t = Kind::Table)]
     format: Kind,
+    /// The same as --format jsonl
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// Only those of one group, such as identity or behaviour
     #[arg(long)]
     group: Option<String>,
@@ -25,6 +28,7 @@ enum Kind {
 }
 
 pub(super) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
+    let format = if args.json { Kind::Jsonl } else { args.format };
     let wanted = |feature: &&FeatureDef| {
         args.group.as_ref().is_none_or(|group| feature.group.name() == group)
     };
@@ -40,7 +44,7 @@ pub(super) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
         let FeatureDef { id, name, group, kind, doc, source, reason } = feature;
         let (group, kind) = (group.name(), kind.name());
         // Writing to a String cannot fail.
-        let _ = match args.format {
+        let _ = match format {
             Kind::Table => writeln!(text, "{id:>3} {name:<38} {group:<10} {kind:<10} {doc}"),
             Kind::Jsonl => writeln!(
                 text,
@@ -51,7 +55,7 @@ pub(super) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
             Kind::Markdown => Ok(()),
         };
     }
-    if let Kind::Markdown = args.format {
+    if let Kind::Markdown = format {
         text = markdown();
     }
     super::print(text.as_bytes())

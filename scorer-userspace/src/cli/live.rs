@@ -19,7 +19,10 @@ use anyhow::{Context as _, anyhow};
 use scorer_common::Counter;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::summary;
+use super::{
+    keeping::{self, Fresh, Snapshots},
+    summary,
+};
 use crate::{
     capture::pcap,
     config::Config,
@@ -27,7 +30,7 @@ use crate::{
     metrics::{self, Latency, Shared, Snapshot},
     model::Model,
     output::Style,
-    tap::{Consumer, Tap, TapError, monotonic},
+    tap::{Consumer, Tap, TapError, monotonic, wall},
     time::Timestamp,
 };
 
@@ -70,8 +73,13 @@ pub(super) fn run(
         .name("writer".into())
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
+    let mut engine = Engine::new(&config.engine, model)?;
+    keeping::restore(config, &mut engine, wall());
+    let fresh = Arc::new(Fresh::default());
     let mut scoring = Scoring {
-        engine: Engine::new(&config.engine, model),
+        engine,
+        snapshots: Snapshots::start(config),
+        fresh: Arc::clone(&fresh),
         consumer,
         style: config.style,
         lines,
@@ -91,10 +99,13 @@ pub(super) fn run(
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config.metrics, &shared, &mut tap)?;
+    wait(&stop, config, &shared, &fresh, &mut tap)?;
     stop.store(true, Ordering::Release);
     let (scoring, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
-    let Scoring { engine, save_error, lines, .. } = scoring;
+    let Scoring { engine, save_error, lines, snapshots, .. } = scoring;
+    if let Some(snapshots) = snapshots {
+        snapshots.finish(engine.history(), wall());
+    }
     // The writer ends when nobody can send any more.
     drop(lines);
     let written = end_writer(writer)?;
@@ -112,8 +123,9 @@ pub(super) fn run(
 /// Waits for a signal, or for the scoring thread to end, and serves metrics.
 fn wait(
     stop: &AtomicBool,
-    listen: Option<std::net::SocketAddr>,
+    config: &Config,
     shared: &Arc<Shared>,
+    fresh: &Fresh,
     tap: &mut Tap,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -127,7 +139,7 @@ fn wait(
             }
         };
         let serve = async {
-            match listen {
+            match config.metrics {
                 Some(address) => metrics::serve(address, Arc::clone(shared)).await,
                 None => std::future::pending().await,
             }
@@ -136,6 +148,7 @@ fn wait(
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
             () = ended => Ok(()),
+            () = keeping::watch(&config.engine.env, fresh) => Ok(()),
             result = serve => {
                 stop.store(true, Ordering::Release);
                 result.map_err(anyhow::Error::from)
@@ -146,6 +159,8 @@ fn wait(
 
 struct Scoring {
     engine: Engine,
+    snapshots: Option<Snapshots>,
+    fresh: Arc<Fresh>,
     consumer: Consumer,
     style: Style,
     lines: SyncSender<Vec<u8>>,
@@ -157,10 +172,22 @@ struct Scoring {
 
 impl Scoring {
     fn run(&mut self, stop: &AtomicBool) -> Result<(), TapError> {
-        let Self { engine, consumer, style, lines, block, save, save_error, shared } = self;
+        let Self {
+            engine,
+            snapshots,
+            fresh,
+            consumer,
+            style,
+            lines,
+            block,
+            save,
+            save_error,
+            shared,
+        } = self;
         let shared: &Shared = shared;
         // Both callbacks use these, one at a time.
         let state = std::cell::RefCell::new((engine, block, save, save_error));
+        let snapshots = std::cell::RefCell::new(snapshots);
         let mut each = |frame: &crate::capture::Frame<'_>, stamp: u64| {
             let (engine, block, save, save_error) = &mut *state.borrow_mut();
             if let Some(writer) = save
@@ -186,6 +213,12 @@ impl Scoring {
                 let latency = now.map(|now| now.0.saturating_sub(assessment.meta.timestamp.0));
                 style.line(assessment, latency, block);
             });
+            if let Some(env) = fresh.take() {
+                engine.set_env(env);
+            }
+            if let (Some(snapshots), Some(now)) = (&mut *snapshots.borrow_mut(), now) {
+                snapshots.step(engine.history(), now);
+            }
             hand_over(block, lines, shared);
             if let Some(writer) = save {
                 // An error comes up again, and is told, at the next frame.

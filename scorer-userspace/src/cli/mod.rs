@@ -7,6 +7,7 @@
 mod config;
 mod doctor;
 mod features;
+mod keeping;
 mod live;
 mod replay;
 mod summary;

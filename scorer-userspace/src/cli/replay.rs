@@ -22,6 +22,9 @@ pub(super) struct ReplayArgs {
     /// Capture files, scored in this order as one stream
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Add every feature's value to the JSON lines
+    #[arg(long)]
+    features: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -30,7 +33,8 @@ pub(super) struct ReplayArgs {
 const BLOCK: usize = 256 << 10;
 
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let (config, model) = args.common.load()?;
+    let (mut config, model) = args.common.load()?;
+    config.style.features = args.features;
     // All of them, before any is scored: a wrong name should not come up after an hour.
     let mut readers = Vec::with_capacity(args.files.len());
     for path in &args.files {
@@ -38,7 +42,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
     let bytes: u64 = readers.iter().map(Reader::len).sum();
     let bar = progress(bytes);
-    let mut engine = Engine::new(&config.engine, model);
+    let mut engine = Engine::new(&config.engine, model)?;
     let mut out = Vec::with_capacity(2 * BLOCK);
     out.extend_from_slice(config.style.header().as_bytes());
     let mut stdout = io::stdout().lock();

@@ -7,7 +7,7 @@
 mod options;
 mod parse;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{engine::EngineConfig, output::Style, tap::TapConfig};
 
@@ -15,7 +15,7 @@ pub use options::{OPTIONS, Opt, example, markdown};
 pub use parse::ConfigError;
 
 /// Settings of the whole program.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Live capture.
     pub tap: TapConfig,
@@ -27,6 +27,24 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How verdicts are written.
     pub style: Style,
+    /// Where the history is kept over restarts; `None` is nowhere.
+    pub snapshot: Option<PathBuf>,
+    /// Time between snapshots.
+    pub snapshot_every: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tap: TapConfig::default(),
+            engine: EngineConfig::default(),
+            model: None,
+            metrics: None,
+            style: Style::default(),
+            snapshot: None,
+            snapshot_every: Duration::from_secs(600),
+        }
+    }
 }
 
 #[cfg(test)]

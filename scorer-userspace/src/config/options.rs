@@ -6,7 +6,7 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use toml::Value;
 
 use super::Config;
-use crate::{output::Format, tap::Mode};
+use crate::{env::Trunks, output::Format, tap::Mode};
 
 /// One option.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,13 @@ fn text(value: &Value) -> Result<&str, String> {
 
 fn flag(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| "must be true or false".to_owned())
+}
+
+/// Strings of a list.
+fn texts(value: &Value) -> Result<Vec<String>, String> {
+    let wrong = || "must be a list of strings".to_owned();
+    let list = value.as_array().ok_or_else(wrong)?;
+    list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
 }
 
 fn within(value: &Value, low: i64, high: i64) -> Result<u64, String> {
@@ -135,7 +142,34 @@ pub const OPTIONS: &[Opt] = &[
         key: "numbers.home_country",
         default: "# none",
         doc: "Country code (1–999) that national numbers, those with a leading 0, are given.",
-        set: |c, v| Ok(c.engine.home_country = Some(within(v, 1, 999)? as u16)),
+        set: |c, v| Ok(c.engine.env.home_country = Some(within(v, 1, 999)? as u16)),
+    },
+    Opt {
+        key: "numbers.tables",
+        default: "[]",
+        doc: "CSV files of number ranges, in place of the built-in ones (docs/numbers.md); read again when they change.",
+        set: |c, v| Ok(c.engine.env.tables = texts(v)?.into_iter().map(Into::into).collect()),
+    },
+    Opt {
+        key: "lists.files",
+        default: "[]",
+        doc: "CSV files of allow and deny lists (docs/numbers.md); read again when they change.",
+        set: |c, v| Ok(c.engine.env.lists = texts(v)?.into_iter().map(Into::into).collect()),
+    },
+    Opt {
+        key: "sources.database",
+        default: "# none",
+        doc: "Database of addresses in MaxMind's format (.mmdb): countries and network kinds of sources.",
+        set: |c, v| Ok(c.engine.env.addresses = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "sources.trunks",
+        default: "[]",
+        doc: "Trunks, such as \"carrier-a 192.0.2.0/24,2001:db8::/32 44,353\": name, addresses, and country codes of usual callers.",
+        set: |c, v| {
+            let entries = texts(v)?;
+            Ok(c.engine.env.trunks = Trunks::parse(entries.iter().map(String::as_str))?)
+        },
     },
     Opt {
         key: "capture.fragmented_datagrams",
@@ -190,28 +224,22 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.engine.assembler.mirror_window = Duration::from_millis(within(v, 0, 400)?)),
     },
     Opt {
-        key: "history.callers",
-        default: "262144",
-        doc: "Callers remembered, and as many callees (64–67,108,864); 72 bytes each.",
-        set: |c, v| Ok(c.engine.history.callers = within(v, 64, 67_108_864)? as usize),
+        key: "history.mib",
+        default: "256",
+        doc: "MiB that the history may take (1–1,048,576); a GiB holds some ten million keys.",
+        set: |c, v| Ok(c.engine.history.bytes = (within(v, 1, 1 << 20)? as usize) << 20),
     },
     Opt {
-        key: "history.sources",
-        default: "16384",
-        doc: "Source addresses remembered (64–1,048,576).",
-        set: |c, v| Ok(c.engine.history.sources = within(v, 64, 1_048_576)? as usize),
+        key: "history.snapshot",
+        default: "# none",
+        doc: "File that the history is kept in over restarts of `tap`; written every `history.snapshot_minutes` and at the end.",
+        set: |c, v| Ok(c.snapshot = Some(text(v)?.into())),
     },
     Opt {
-        key: "history.pairs",
-        default: "262144",
-        doc: "Pairs of caller and callee remembered (64–67,108,864).",
-        set: |c, v| Ok(c.engine.history.pairs = within(v, 64, 67_108_864)? as usize),
-    },
-    Opt {
-        key: "history.dialogs",
-        default: "131072",
-        doc: "Dialogs remembered (64–67,108,864).",
-        set: |c, v| Ok(c.engine.history.dialogs = within(v, 64, 67_108_864)? as usize),
+        key: "history.snapshot_minutes",
+        default: "10",
+        doc: "Minutes between snapshots (1–1,440).",
+        set: |c, v| Ok(c.snapshot_every = Duration::from_secs(60 * within(v, 1, 1_440)?)),
     },
     Opt {
         key: "metrics.listen",

@@ -19,9 +19,9 @@ use crate::{
 
 fn engine() -> Engine {
     let model = Model::builtin(&features::names()).expect("the built-in model");
-    let history =
-        HistoryConfig { callers: 4096, sources: 256, pairs: 4096, dialogs: 4096, secret: true };
+    let history = HistoryConfig { bytes: 4 << 20, secret: true };
     Engine::new(&EngineConfig { history, ..EngineConfig::default() }, Arc::new(model))
+        .expect("the built-in tables")
 }
 
 /// One verdict, kept.

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use crate::{
     capture::PacketMeta,
-    number::Number,
-    sip::{HeaderName, Message, NameAddr, Uri, Via},
+    env::{Env, Place},
+    lists::Hits,
+    number::{About, Number},
+    sip::{HeaderName, Message, NameAddr, Scheme, Uri, Via},
 };
 
 /// A call on its way through the features.
@@ -17,6 +19,16 @@ pub struct Call<'a> {
     pub meta: &'a PacketMeta,
     /// What was read of it.
     pub parts: Parts<'a>,
+    /// What the operator configured.
+    pub env: &'a Env,
+    /// Where the packet comes from.
+    pub place: Place,
+    /// What the number tables say of the caller, the one shown or the network's.
+    pub caller_about: About,
+    /// And of the callee.
+    pub callee_about: About,
+    /// Lists that name it.
+    pub hits: Hits,
 }
 
 /// The INVITE's parts.
@@ -36,6 +48,14 @@ pub struct Parts<'a> {
     pub network_user: Option<&'a [u8]>,
     /// P-Asserted-Identity values.
     pub asserted: usize,
+    /// One is a tel URI.
+    pub asserted_tel: bool,
+    /// One is a sip or sips URI.
+    pub asserted_sip: bool,
+    /// Host of the first that has one.
+    pub asserted_host: Option<&'a [u8]>,
+    /// The first.
+    pub asserted_uri: Option<Uri<'a>>,
     /// Number shown; `None` when it is withheld or no number.
     pub shown: Option<Number>,
     /// The network's number.
@@ -57,9 +77,19 @@ impl<'a> Parts<'a> {
         let from_user = user(from.map(|from| from.uri));
         let anonymous = from_user.is_none_or(is_anonymous);
         let mut asserted = 0;
+        let (mut asserted_tel, mut asserted_sip) = (false, false);
+        let (mut asserted_host, mut asserted_uri) = (None, None);
         let mut network_user = None;
         for identity in message.asserted_identities() {
             asserted += 1;
+            match identity.uri.scheme {
+                Scheme::Tel => asserted_tel = true,
+                _ => {
+                    asserted_sip = true;
+                    asserted_host = asserted_host.or(Some(identity.uri.host));
+                }
+            }
+            asserted_uri = asserted_uri.or(Some(identity.uri));
             let user = user(Some(identity.uri)).filter(|user| !is_anonymous(user));
             // Of a sip and a tel URI the one that is a number counts.
             if network_user.is_none_or(|known| number(known).is_none()) {
@@ -78,6 +108,10 @@ impl<'a> Parts<'a> {
             via: message.top_via(),
             network_user,
             asserted,
+            asserted_tel,
+            asserted_sip,
+            asserted_host,
+            asserted_uri,
             shown: from_user.filter(|_| !anonymous).and_then(number),
             network: network_user.and_then(number),
             callee: user(request_uri).or_else(|| user(to.map(|to| to.uri))).and_then(number),
@@ -103,6 +137,11 @@ impl<'a> Parts<'a> {
             .filter(|user| !user.is_empty())
             .or_else(|| self.to.and_then(|to| to.uri.user))
             .unwrap_or_default()
+    }
+
+    /// The number shown, or the network's where none is.
+    pub fn caller(&self) -> Option<Number> {
+        self.shown.or(self.network)
     }
 
     /// Whether the number is not to be presented.

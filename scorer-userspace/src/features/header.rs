@@ -2,75 +2,243 @@
 
 use scorer_common::fingerprint::FOLDED;
 
-use super::{Call, Vector, context::is_private_host, flag, id};
-use crate::sip::{HeaderName, Message};
+use super::{
+    Call, Traits, Vector,
+    agent::{family, product},
+    context::{address, is_private, is_private_host},
+    date, flag, id,
+    pattern::pattern,
+    sets,
+};
+use crate::{
+    maths::{entropy, ln_1p},
+    sip::{HeaderName, Message},
+};
 
-pub(super) fn fill(call: &Call<'_>, out: &mut Vector) {
-    let (message, parts) = (call.message, &call.parts);
+/// Headers that may stand once only (RFC 3261 section 20, table 2, and others).
+const ONCE: u128 = {
+    use HeaderName as H;
+    let names = [
+        H::From,
+        H::To,
+        H::CallId,
+        H::CSeq,
+        H::MaxForwards,
+        H::ContentType,
+        H::ContentLength,
+        H::UserAgent,
+        H::Date,
+        H::SessionExpires,
+        H::MinSe,
+        H::Subject,
+        H::MimeVersion,
+        H::Organization,
+        H::Priority,
+        H::PChargingVector,
+    ];
+    let (mut all, mut i) = (0, 0);
+    while i < names.len() {
+        all |= 1 << names[i] as u8;
+        i += 1;
+    }
+    all
+};
+const _: () = assert!(HeaderName::COUNT <= 128);
+
+pub(super) fn fill<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
+    lines(call, out);
+    path(call, out);
+    identifiers(call, out, traits);
+    abilities(call, out, traits);
+    let message = call.message;
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
-    let (mut count, mut compact, mut unknown, mut x, mut p, mut vias) =
-        (0u16, 0u16, 0u16, 0u16, 0u16, 0);
-    for header in message.headers() {
-        count += 1;
-        vias += u16::from(header.name == HeaderName::Via);
+    for (index, name) in [
+        (id::P_ACCESS_NETWORK_INFO, HeaderName::PAccessNetworkInfo),
+        (id::P_EARLY_MEDIA, HeaderName::PEarlyMedia),
+        (id::REASON_PRESENT, HeaderName::Reason),
+        (id::CALL_INFO_PRESENT, HeaderName::CallInfo),
+        (id::ALERT_INFO_PRESENT, HeaderName::AlertInfo),
+        (id::USER_TO_USER_PRESENT, HeaderName::UserToUser),
+        (id::GEOLOCATION_PRESENT, HeaderName::Geolocation),
+        (id::RESOURCE_PRIORITY, HeaderName::ResourcePriority),
+        (id::REQUIRE_PRESENT, HeaderName::Require),
+        (id::SESSION_EXPIRES_PRESENT, HeaderName::SessionExpires),
+        (id::DATE_PRESENT, HeaderName::Date),
+        (id::USER_AGENT_PRESENT, HeaderName::UserAgent),
+        (id::ALLOW_PRESENT, HeaderName::Allow),
+        (id::SUPPORTED_PRESENT, HeaderName::Supported),
+    ] {
+        set(index, flag(message.has(name)));
+    }
+    if let Some(seconds) = message.header(HeaderName::SessionExpires).and_then(leading) {
+        set(id::SESSION_EXPIRES, seconds);
+    }
+    if let Some(seconds) = message.header(HeaderName::MinSe).and_then(leading) {
+        set(id::MIN_SE, seconds);
+    }
+    if let Some(date) = message.header(HeaderName::Date).and_then(date::seconds) {
+        let now = (call.meta.timestamp.0 / 1_000_000_000) as i64;
+        set(id::DATE_SKEW_SECONDS, (date - now) as f32);
+    }
+    if let Some(vector) = message.header(HeaderName::PChargingVector) {
+        let icid = parameter(vector, b"icid-value=").unwrap_or_default();
+        set(id::P_CHARGING_VECTOR_PATTERN, f32::from(pattern(icid)));
+    }
+    let stated = message.has(HeaderName::ContentLength);
+    let length = message.content_length().map(|length| length as usize);
+    let wrong = stated && length != Some(message.body_on_wire());
+    set(id::CONTENT_LENGTH_ERROR, flag(wrong));
+}
+
+/// What the header lines look like.
+fn lines(call: &Call<'_>, out: &mut Vector) {
+    let message = call.message;
+    let (mut compact, mut unknown, mut x, mut p) = (0u16, 0u16, 0u16, 0u16);
+    let (mut spaced, mut duplicates, mut seen) = (0u16, 0u16, 0u128);
+    let headers = message.headers();
+    let count = headers.len();
+    for header in headers {
         match header.raw_name {
             [_] => compact += 1,
             [b'X' | b'x', b'-', ..] => x += 1,
             [b'P' | b'p', b'-', ..] => p += 1,
             _ => unknown += u16::from(header.name == HeaderName::Other),
         }
+        let bit = 1 << header.name as u8;
+        duplicates += u16::from(seen & bit & ONCE != 0);
+        seen |= bit;
+        // The colon and one blank lie between name and value.
+        let name_end = header.raw_name.as_ptr() as usize + header.raw_name.len();
+        let gap = (header.value.as_ptr() as usize).wrapping_sub(name_end);
+        spaced += u16::from(gap != 2 && !header.value.is_empty());
     }
-    set(id::HEADER_COUNT, f32::from(count));
+    let oddities = message.oddities();
+    let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
+    set(id::HEADER_COUNT, count as f32);
     set(id::COMPACT_FORMS, f32::from(compact));
     set(id::FOLDED_LINES, flag(message.scan().flags & FOLDED != 0));
-    set(id::CASE_ODDITIES, f32::from(message.oddities().odd_case));
+    set(id::CASE_ODDITIES, f32::from(oddities.odd_case));
+    set(id::WHITESPACE_ODDITIES, f32::from(spaced));
+    set(id::DUPLICATES, f32::from(duplicates));
+    set(id::JUNK_LINES, f32::from(oddities.junk_lines));
     set(id::UNKNOWN_HEADERS, f32::from(unknown));
     set(id::X_HEADERS, f32::from(x));
     set(id::P_HEADERS, f32::from(p));
-    let mut private = false;
-    let mut values = 0u16;
+}
+
+/// The way the message came.
+fn path(call: &Call<'_>, out: &mut Vector) {
+    let (message, parts) = (call.message, &call.parts);
+    let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
+    let (mut private, mut received, mut transports, mut vias) = (false, false, 0u8, 0u16);
     for via in message.vias() {
-        values += 1;
-        private |= is_private_host(via.host);
+        vias += 1;
+        let host = address(via.host);
+        private |= host.is_some_and(is_private);
+        transports |= match via.transport {
+            [b'U' | b'u', ..] => 1,
+            [_, _, _] => 2,
+            [b'T' | b't', ..] => 4,
+            [b'S' | b's', ..] => 8,
+            _ => 16,
+        };
+        if let Some(behind) = via.params.get(b"received") {
+            received |= behind != via.host;
+        }
     }
-    set(id::VIA_COUNT, f32::from(values.max(vias)));
+    set(id::VIA_COUNT, f32::from(vias));
+    set(id::VIA_TRANSPORTS, transports.count_ones() as f32);
     set(id::VIA_PRIVATE_IP, flag(private));
-    if let Some(branch) = parts.via.and_then(|via| via.branch()) {
-        set(id::BRANCH_COOKIE, flag(branch.starts_with(b"z9hG4bK")));
-        set(id::BRANCH_LENGTH, branch.len() as f32);
-    } else {
-        set(id::BRANCH_COOKIE, 0.0);
+    set(id::VIA_RECEIVED_DIFFERS, flag(received));
+    let rport = parts.via.is_some_and(|via| via.params.get(b"rport").is_some());
+    set(id::VIA_RPORT, flag(rport));
+    if let Some(hops) = message.header(HeaderName::MaxForwards).and_then(leading) {
+        set(id::MAX_FORWARDS, hops);
+        set(id::MAX_FORWARDS_USED, 70.0 - hops);
     }
-    if let Some(call_id) = message.call_id() {
-        set(id::CALLID_LENGTH, call_id.len() as f32);
-        set(id::CALLID_HAS_HOST, flag(call_id.contains(&b'@')));
-    }
-    let tag = parts.from.and_then(|from| from.tag());
-    set(id::TAG_LENGTH, tag.unwrap_or_default().len() as f32);
-    if let Some((number, _)) = message.cseq() {
-        set(id::CSEQ_START, (number as f32).ln_1p());
-    }
-    if let Some(hops) = message.header(HeaderName::MaxForwards).and_then(decimal) {
-        set(id::MAX_FORWARDS, hops as f32);
-    }
-    set(id::USER_AGENT_PRESENT, flag(message.has(HeaderName::UserAgent)));
-    set(id::USER_AGENT_IS_SCANNER, flag(is_scanner(message, parts.from_user())));
-    set(id::ALLOW_PRESENT, flag(message.has(HeaderName::Allow)));
-    set(id::SUPPORTED_PRESENT, flag(message.has(HeaderName::Supported)));
-    set(id::DATE_PRESENT, flag(message.has(HeaderName::Date)));
-    let length = message.content_length().map(|length| length as usize);
-    let stated = message.has(HeaderName::ContentLength);
-    let wrong = stated && length != Some(message.body_on_wire());
-    set(id::CONTENT_LENGTH_ERROR, flag(wrong));
-    set(id::SESSION_EXPIRES_PRESENT, flag(message.has(HeaderName::SessionExpires)));
     set(id::RECORD_ROUTES, message.count(HeaderName::RecordRoute) as f32);
     if let Some(contact) = parts.contact {
         set(id::CONTACT_PRIVATE_IP, flag(is_private_host(contact.uri.host)));
+        let odd = contact.uri.port.is_some_and(|port| port != 5060 && port != 5061);
+        set(id::CONTACT_PORT_ODD, flag(odd));
     }
 }
 
-fn decimal(value: &[u8]) -> Option<u32> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+/// Branch, Call-ID, tag, CSeq.
+fn identifiers<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
+    let (message, parts) = (call.message, &call.parts);
+    let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
+    let branch = parts.via.and_then(|via| via.branch());
+    let behind = branch.map(|branch| branch.strip_prefix(b"z9hG4bK").unwrap_or(branch));
+    let cookie = branch.is_some_and(|branch| branch.starts_with(b"z9hG4bK"));
+    set(id::BRANCH_COOKIE, flag(cookie));
+    if let Some((branch, behind)) = branch.zip(behind) {
+        set(id::BRANCH_LENGTH, branch.len() as f32);
+        set(id::BRANCH_ENTROPY, entropy(behind));
+        traits.branch = pattern(behind);
+        set(id::BRANCH_PATTERN, f32::from(traits.branch));
+    }
+    if let Some(call_id) = message.call_id() {
+        let at = memchr::memrchr(b'@', call_id);
+        let (local, host) =
+            at.map_or((call_id, None), |at| (&call_id[..at], Some(&call_id[at + 1..])));
+        set(id::CALLID_LENGTH, call_id.len() as f32);
+        set(id::CALLID_ENTROPY, entropy(local));
+        traits.call_id = pattern(local);
+        set(id::CALLID_PATTERN, f32::from(traits.call_id));
+        set(id::CALLID_HAS_HOST, flag(host.is_some()));
+        if let Some(host) = host {
+            set(id::CALLID_HOST_PRIVATE, flag(is_private_host(host)));
+        }
+    }
+    let tag = parts.from.and_then(|from| from.tag()).unwrap_or_default();
+    set(id::TAG_LENGTH, tag.len() as f32);
+    set(id::TAG_ENTROPY, entropy(tag));
+    traits.tag = pattern(tag);
+    set(id::TAG_PATTERN, f32::from(traits.tag));
+    if let Some((number, _)) = message.cseq() {
+        set(id::CSEQ_START, ln_1p(number as f32));
+    }
+}
+
+/// What the device says it is and can do.
+fn abilities<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
+    let message = call.message;
+    let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
+    if let Some(agent) = message.header(HeaderName::UserAgent) {
+        traits.family = family(agent);
+        traits.agent = Some(product(agent));
+        set(id::USER_AGENT_FAMILY, f32::from(traits.family));
+    }
+    set(id::USER_AGENT_IS_SCANNER, flag(is_scanner(message, call.parts.from_user())));
+    if message.has(HeaderName::Allow) {
+        traits.allow = sets::allow(message.values(HeaderName::Allow));
+        set(id::ALLOW_SET, f32::from(traits.allow));
+    }
+    if message.has(HeaderName::Supported) {
+        traits.supported = sets::supported(message.values(HeaderName::Supported));
+        set(id::SUPPORTED_SET, f32::from(traits.supported));
+    }
+    if message.has(HeaderName::Accept) {
+        set(id::ACCEPT_SET, message.values(HeaderName::Accept).count() as f32);
+    }
+}
+
+/// A decimal number of at most nine digits that the value begins with.
+fn leading(value: &[u8]) -> Option<f32> {
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    if digits == 0 || digits > 9 {
+        return None;
+    }
+    Some(value[..digits].iter().fold(0u32, |n, b| n * 10 + u32::from(b - b'0')) as f32)
+}
+
+/// What stands behind `name` up to a semicolon or blank.
+fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let at = memchr::memmem::find(value, name)? + name.len();
+    let rest = &value[at..];
+    let end = rest.iter().position(|b| matches!(b, b';' | b' ' | b',')).unwrap_or(rest.len());
+    Some(rest[..end].trim_ascii())
 }
 
 /// Names that scanning tools put into User-Agent, lower case: SIPVicious

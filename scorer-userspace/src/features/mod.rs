@@ -3,36 +3,53 @@
 //! [`REGISTRY`] is the single source of names, order and documentation. A
 //! missing value is NaN, never 0.
 
+mod agent;
 mod behaviour;
 mod context;
+mod date;
 mod header;
 mod identity;
+mod lists;
 mod media;
 mod number;
+mod pattern;
+mod profile;
 mod registry;
+mod sets;
+mod signature;
 mod transport;
 
 pub use context::{Call, Parts};
 pub use registry::{COUNT, FeatureDef, Group, Kind, REGISTRY, by_name, id, markdown, names};
+pub use signature::{Fingerprint, Traits};
 
 use crate::history::Recall;
 
 /// Values of one call, in registry order.
 pub type Vector = [f32; COUNT];
 
-/// Computes the features that the message alone gives; the others are NaN.
-pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
+/// Computes what the headers and the offer are like, and the traits by which the
+/// history knows them. Features of other groups are NaN after this.
+pub fn compute_shape<'a>(call: &Call<'a>, out: &mut Vector) -> Traits<'a> {
     out.fill(f32::NAN);
-    identity::fill(call, out);
-    number::fill(call, out);
-    header::fill(call, out);
-    media::fill(call, out);
-    transport::fill(call, out);
+    let mut traits = Traits::default();
+    header::fill(call, out, &mut traits);
+    media::fill(call, out, &mut traits);
+    traits
 }
 
-/// Computes the others. `recall` is what the history knew before the call.
+/// Computes the other features that the message alone gives.
+pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
+    identity::fill(call, out);
+    number::fill(call, out);
+    transport::fill(call, out);
+    lists::fill(call, out);
+}
+
+/// Computes what the history knows. `recall` is what it knew before the call.
 pub fn compute_history(recall: &Recall, out: &mut Vector) {
     behaviour::fill(recall, out);
+    profile::fill(recall, out);
 }
 
 /// 1 or 0.

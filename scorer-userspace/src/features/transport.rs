@@ -6,18 +6,32 @@ use crate::capture::Transport;
 pub(super) fn fill(call: &Call<'_>, out: &mut Vector) {
     let meta = call.meta;
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
+    set(id::SOURCE_KNOWN_TRUNK, maybe(call.env.trunks.known(call.place.trunk)));
+    set(id::SOURCE_PORT, f32::from(meta.source.port()) / 1_000.0);
     set(id::SOURCE_PORT_IS_SIP, flag(matches!(meta.source.port(), 5060 | 5061)));
+    set(id::SOURCE_COUNTRY, call.place.country_number());
+    set(id::SOURCE_NETWORK_KIND, call.place.kind_number());
     set(id::TTL_HOPS, f32::from(initial_ttl(meta.ttl) - meta.ttl));
+    set(id::DSCP, f32::from(meta.dscp));
+    set(id::IP_ID_ZERO, maybe(meta.ip_id.map(|id| id == 0)));
+    set(id::DONT_FRAGMENT, maybe(meta.ip_id.map(|_| meta.dont_fragment)));
     set(id::UDP_CHECKSUM_ZERO, maybe(meta.udp_checksum_zero));
     set(id::PACKET_LENGTH, call.message.bytes().len() as f32);
     set(id::PACKETS, f32::from(meta.packets));
     set(id::TRANSPORT_TCP, flag(meta.transport == Transport::Tcp));
-    let claimed = call.parts.via.and_then(|via| address(via.host));
-    set(id::SOURCE_VIA_DIFFERS, maybe(claimed.map(|claimed| claimed != meta.source.ip())));
+    set(id::TRANSPORT_IPV6, flag(meta.source.is_ipv6()));
+    set(id::VLAN, meta.vlan.map_or(f32::NAN, f32::from));
+    set(id::TUNNELLED, flag(meta.tunnelled));
+    set(id::TCP_REUSED, maybe(meta.stream_messages.map(|before| before > 0)));
+    let differs = |host: Option<&[u8]>| {
+        maybe(host.and_then(address).map(|claimed| claimed != meta.source.ip()))
+    };
+    set(id::SOURCE_VIA_DIFFERS, differs(call.parts.via.map(|via| via.host)));
+    set(id::SOURCE_CONTACT_DIFFERS, differs(call.parts.contact.map(|contact| contact.uri.host)));
 }
 
 /// The value the sender's stack started from.
-const fn initial_ttl(ttl: u8) -> u8 {
+pub(super) const fn initial_ttl(ttl: u8) -> u8 {
     match ttl {
         0..=32 => 32,
         33..=64 => 64,

@@ -1,11 +1,17 @@
-//! What is remembered of past calls: decayed counters and dialogs, in bounded
-//! memory.
+//! What is remembered of past calls, in bounded memory: decayed counts, outcomes,
+//! rhythm, profiles, dialogs.
 //!
-//! Time is the packets' own. Keys are hashes; no number is kept.
+//! Time is the packets' own. Keys are hashes with a secret; no number is kept.
 
-mod counters;
+mod decay;
 mod dialog;
+mod entry;
+mod keys;
 mod pages;
+mod profile;
+mod sketch;
+mod small;
+mod snapshot;
 mod table;
 
 use std::{
@@ -13,34 +19,37 @@ use std::{
     net::IpAddr,
 };
 
-use foldhash::quality::SeedableRandomState;
+use foldhash::{SharedSeed, quality::SeedableRandomState};
+use hashbrown::HashMap;
 
 use crate::time::Timestamp;
-use counters::{Counts, Known, Outcome, Own, Pace};
-use dialog::Dialog;
-use table::Table;
+use dialog::{Dialog, PARTIES};
+use entry::{Added, Entry, Own};
+use profile::Profile;
+use small::Small;
+use table::{Aged, Table};
 
+pub use decay::HALF_LIVES;
 pub use dialog::{Event, Seen};
+pub use entry::Known;
+pub use keys::CallKeys;
+pub use profile::Person;
+pub use small::Few;
+pub use snapshot::{Cursor, SnapshotError, Writer, save};
 
 /// A call shorter than this, from answer or, unanswered, from INVITE, is brief.
 pub const BRIEF: f64 = 6.0;
 
-const CALLER: Pace = Pace { short: 60.0, long: 3600.0, period: 3600 };
-const CALLEE: Pace = Pace { short: 60.0, long: 3600.0, period: 600 };
-const SOURCE: Pace = Pace { short: 10.0, long: 60.0, period: 3600 };
-const PAIR: Pace = Pace { short: 60.0, long: 3600.0, period: 3600 };
+/// Signatures of confirmed fraud that calls are compared with.
+const FRAUD_SIGNATURES: usize = 256;
+/// Keys that confirmed fraud is linked to.
+const LINKS: usize = 1 << 16;
 
-/// Sizes of the tables, entries (64 bytes each and 8 for the key).
+/// Size of the history.
 #[derive(Clone, Debug)]
 pub struct HistoryConfig {
-    /// Callers, and as many callees.
-    pub callers: usize,
-    /// Source addresses.
-    pub sources: usize,
-    /// Pairs of caller and callee.
-    pub pairs: usize,
-    /// Dialogs under way or lately ended.
-    pub dialogs: usize,
+    /// Bytes it may take.
+    pub bytes: usize,
     /// Whether every key has a secret of this process in it, so that nobody can
     /// pick Call-IDs or numbers whose keys fall together or drive others out. Without,
     /// every run gives the same, to the last eviction.
@@ -49,78 +58,111 @@ pub struct HistoryConfig {
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { callers: 1 << 18, sources: 1 << 14, pairs: 1 << 18, dialogs: 1 << 17, secret: false }
+        Self { bytes: 256 << 20, secret: false }
     }
 }
 
-/// Who calls whom from where; hashes, 0 where unknown.
-#[derive(Clone, Copy, Debug)]
-pub struct CallKeys {
-    /// Network number, else number shown, else source and user.
-    pub caller: u64,
-    /// Number or user called.
-    pub callee: u64,
-    /// Both.
-    pub pair: u64,
-    /// Source address.
-    pub source: u64,
-    /// Header fingerprint at this source.
-    pub fingerprint: u64,
-    /// The number is withheld.
-    pub withheld: bool,
-}
-
 /// What was known before a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the features of these names document them")]
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the keys of these names document them")]
 pub struct Recall {
-    pub caller_1m: f32,
-    pub caller_1h: f32,
-    pub callee_1m: f32,
-    pub callee_1h: f32,
-    pub source_10s: f32,
-    pub source_1m: f32,
-    pub pair_1h: f32,
-    pub withheld_to_callee_1h: f32,
-    pub caller_since_last: Option<f32>,
-    pub caller_distinct_callees: f32,
-    pub callee_distinct_callers: f32,
-    pub caller_answered: Option<f32>,
-    pub caller_short: Option<f32>,
-    pub caller_failed: Option<f32>,
-    pub source_failed: Option<f32>,
-    pub fingerprint_new: Option<bool>,
+    pub caller: Known,
+    pub network: Known,
+    pub callee: Known,
+    pub source: Known,
+    pub trunk: Known,
+    pub fingerprint: Known,
+    pub pair: Few,
+    pub range: Few,
+    pub country: Few,
+    pub origid: Few,
+    pub order: Few,
+    pub agent: Few,
+    pub codecs: Few,
+    pub agent_order: Few,
+    pub agent_sdp: Few,
+    /// Calls of everybody, half-life of a day.
+    pub everybody: f32,
+    pub person: Person,
+    /// Likeness to the nearest signature of confirmed fraud; NaN without any.
+    pub fraud_likeness: f32,
+    /// Confirmed fraud calls of the same fingerprint at the same source, or the same
+    /// range of numbers.
+    pub linked_fraud: f32,
 }
 
-/// Counters of callers, callees, sources and pairs, and the dialogs under way.
+impl Default for Recall {
+    fn default() -> Self {
+        let (known, few) = (Known::NONE, Few::NONE);
+        Self {
+            caller: known,
+            network: known,
+            callee: known,
+            source: known,
+            trunk: known,
+            fingerprint: known,
+            pair: few,
+            range: few,
+            country: few,
+            origid: few,
+            order: few,
+            agent: few,
+            codecs: few,
+            agent_order: few,
+            agent_sdp: few,
+            everybody: 0.0,
+            person: Person::NEW,
+            fraud_likeness: f32::NAN,
+            linked_fraud: 0.0,
+        }
+    }
+}
+
+/// Counters of callers, callees, sources and the like, profiles, and the dialogs
+/// under way.
 #[derive(Debug)]
 pub struct History {
-    callers: Table<Counts>,
-    callees: Table<Counts>,
-    sources: Table<Counts>,
-    pairs: Table<Counts>,
-    withheld: Table<Counts>,
-    fingerprints: Table<Counts>,
+    entries: Table<Entry>,
+    few: Table<Small>,
+    profiles: Table<Profile>,
     dialogs: Table<Dialog>,
+    everybody: Small,
+    fraud_signatures: Vec<u64>,
+    /// Where the next signature goes once all places are taken.
+    next_signature: usize,
+    links: HashMap<u64, u32>,
+    secret: [u64; 2],
     hashes: SeedableRandomState,
 }
 
 impl History {
     /// A history that knows nothing.
     pub fn new(config: &HistoryConfig) -> Self {
+        let secret = if config.secret {
+            // Two numbers of the standard library's own random state.
+            let state = std::hash::RandomState::new();
+            [state.hash_one(1), state.hash_one(2)]
+        } else {
+            [0x5c0_7e7, 0x5c0_7e8]
+        };
+        Self::with_secret(config, secret)
+    }
+
+    fn with_secret(config: &HistoryConfig, secret: [u64; 2]) -> Self {
+        // What a call adds: six entries and nine of few counts, of which many are
+        // shared; a dialog and a profile.
+        let part = |hundredths: usize| config.bytes / 100 * hundredths;
         Self {
-            callers: Table::new(config.callers),
-            callees: Table::new(config.callers),
-            sources: Table::new(config.sources),
-            pairs: Table::new(config.pairs),
-            withheld: Table::new(config.callers / 4),
-            fingerprints: Table::new(config.sources * 4),
-            dialogs: Table::new(config.dialogs),
-            hashes: if config.secret {
-                SeedableRandomState::random()
-            } else {
-                SeedableRandomState::fixed()
-            },
+            entries: Table::new(part(56)),
+            few: Table::new(part(24)),
+            profiles: Table::new(part(10)),
+            dialogs: Table::new(part(10)),
+            everybody: bytemuck::Zeroable::zeroed(),
+            fraud_signatures: Vec::new(),
+            next_signature: 0,
+            links: HashMap::new(),
+            secret,
+            hashes: seeded(secret),
         }
     }
 
@@ -137,157 +179,227 @@ impl History {
         self.hashes.hash_one(address) | 1
     }
 
-    /// Key of two keys.
+    /// Key of two keys; 0 where one of them is.
     pub fn join(&self, a: u64, b: u64) -> u64 {
-        self.hashes.hash_one((a, b)) | 1
+        if a == 0 || b == 0 { 0 } else { self.hashes.hash_one((a, b)) | 1 }
     }
 
     /// Entries that made room for others, over all tables.
     pub fn evicted(&self) -> u64 {
-        [
-            &self.callers,
-            &self.callees,
-            &self.sources,
-            &self.pairs,
-            &self.withheld,
-            &self.fingerprints,
-        ]
-        .iter()
-        .map(|table| table.evicted)
-        .sum::<u64>()
-            + self.dialogs.evicted
+        self.entries.evicted + self.few.evicted + self.profiles.evicted + self.dialogs.evicted
+    }
+
+    /// New keys that were not let in, over all tables: a flood of numbers that call
+    /// once does this.
+    pub fn refused(&self) -> u64 {
+        self.entries.refused + self.few.refused + self.profiles.refused
     }
 
     /// Entries there is room for, over all tables.
     pub fn capacity(&self) -> usize {
-        [
-            &self.callers,
-            &self.callees,
-            &self.sources,
-            &self.pairs,
-            &self.withheld,
-            &self.fingerprints,
-        ]
-        .iter()
-        .map(|table| table.capacity())
-        .sum::<usize>()
+        self.entries.capacity()
+            + self.few.capacity()
+            + self.profiles.capacity()
             + self.dialogs.capacity()
+    }
+
+    /// Bytes it takes when all of it has been used.
+    pub fn bytes(&self) -> usize {
+        self.entries.bytes() + self.few.bytes() + self.profiles.bytes() + self.dialogs.bytes()
     }
 
     /// Has the memory on its way that [`Self::invite`] will need: call it as soon as
     /// the keys are known, and do something else before.
     pub fn prefetch(&self, dialog: u64, keys: &CallKeys) {
         self.dialogs.prefetch_keys(dialog);
-        self.callers.prefetch_keys(keys.caller);
-        self.callees.prefetch_keys(keys.callee);
-        self.sources.prefetch_keys(keys.source);
-        self.pairs.prefetch_keys(keys.pair);
-        self.withheld.prefetch_keys(keys.callee);
-        self.fingerprints.prefetch_keys(keys.fingerprint);
+        keys.parties().iter().for_each(|key| self.entries.prefetch_keys(*key));
+        keys.few().iter().for_each(|key| self.few.prefetch_keys(*key));
+        self.profiles.prefetch_keys(keys.profile);
     }
 
-    /// What was known before a call, which is counted; and whether caller and callee
-    /// are new to each other.
-    fn recall_and_count(&mut self, keys: &CallKeys, now: Timestamp) -> (Recall, [bool; 2]) {
-        self.callers.prefetch_value(keys.caller);
-        self.callees.prefetch_value(keys.callee);
-        self.sources.prefetch_value(keys.source);
-        self.pairs.prefetch_value(keys.pair);
-        self.fingerprints.prefetch_value(keys.fingerprint);
-        let visit = |table: &mut Table<Counts>, key: u64, pace, partner| {
-            let (counts, was_there) = table.entry(key);
-            let known = was_there.then(|| counts.known(now, pace, None));
-            let new = counts.count(now, pace, partner);
-            (known, new)
-        };
-        let withheld = if keys.withheld {
-            visit(&mut self.withheld, keys.callee, PAIR, keys.caller).0
-        } else {
-            self.withheld.get(keys.callee).map(|counts| counts.known(now, PAIR, None))
-        };
-        let (caller, new_callee) = visit(&mut self.callers, keys.caller, CALLER, keys.callee);
-        let (callee, new_caller) = visit(&mut self.callees, keys.callee, CALLEE, keys.caller);
-        let looked = Looked {
-            caller,
-            callee,
-            source: visit(&mut self.sources, keys.source, SOURCE, keys.callee).0,
-            pair: visit(&mut self.pairs, keys.pair, PAIR, 0).0,
-            withheld,
-            fingerprint: visit(&mut self.fingerprints, keys.fingerprint, PAIR, 0).0.is_some(),
-        };
-        (looked.recall(true), [new_callee, new_caller])
+    /// Writes to `recall` what was known before a call, and counts it; whether each
+    /// party's partner is new to it.
+    fn recall_and_count(
+        &mut self,
+        keys: &CallKeys,
+        now: Timestamp,
+        recall: &mut Recall,
+    ) -> [bool; PARTIES] {
+        let (parties, few) = (keys.parties(), keys.few());
+        parties.iter().for_each(|key| self.entries.prefetch_value(*key));
+        few.iter().for_each(|key| self.few.prefetch_value(*key));
+        self.profiles.prefetch_value(keys.profile);
+        let mut new_partners = [false; PARTIES];
+        for (party, known) in recall.parties_mut().into_iter().enumerate() {
+            *known = Known::NONE;
+            if parties[party] == 0 {
+                continue;
+            }
+            *known = Known::NEW;
+            // A callee, a source's and a fingerprint's partners are callers.
+            let partner = if party < 2 { keys.callee } else { keys.caller };
+            let added = Added {
+                partner,
+                dialled: if party < 2 { keys.dialled } else { 0 },
+                withheld: keys.withheld,
+                special: keys.night && party < 2,
+                high_cost: keys.high_cost,
+            };
+            if let Some(entry) = self.entries.entry(parties[party], now) {
+                if entry.known {
+                    *known = entry.value.known(now, None);
+                }
+                new_partners[party] = entry.value.count(now, &added);
+                entry.value.credit(entry.before);
+            }
+        }
+        for (key, known) in few.into_iter().zip(recall.few_mut()) {
+            *known = Few::NONE;
+            if key == 0 {
+                continue;
+            }
+            *known = Few::NEW;
+            if let Some(entry) = self.few.entry(key, now) {
+                if entry.known {
+                    *known = entry.value.known(now, None);
+                }
+                entry.value.count(now, keys.withheld);
+                entry.value.credit(entry.before);
+            }
+        }
+        recall.everybody = self.everybody.known(now, None).calls[decay::DAY];
+        self.everybody.count(now, keys.withheld);
+        self.recall_person(keys, now, false, recall);
+        if let Some(entry) = self.profiles.entry(keys.profile, now) {
+            let number = if keys.network == 0 { keys.caller } else { keys.network };
+            let shown = if keys.caller == 0 { number } else { keys.caller };
+            entry.value.count(now, shown, keys.order, keys.callee, keys.signature);
+        }
+        new_partners
     }
 
-    /// What is known before a further attempt of a call whose first one was counted
-    /// `seconds` ago; `new` as [`Self::recall_and_count`] said then.
+    /// The same before a further attempt of a call whose first one was counted.
     fn recall(
         &mut self,
         keys: &CallKeys,
         now: Timestamp,
-        seconds: f64,
-        [new_callee, new_caller]: [bool; 2],
-    ) -> Recall {
-        let own = |new_partner| Some(Own { seconds, new_partner });
-        let known = |table: &mut Table<Counts>, key: u64, pace, own| {
-            table.get(key).map(|counts| counts.known(now, pace, own))
+        own: &[Own; PARTIES],
+        recall: &mut Recall,
+    ) {
+        let parties = keys.parties();
+        for (party, known) in recall.parties_mut().into_iter().enumerate() {
+            *known = match (parties[party], self.entries.get(parties[party])) {
+                (0, _) => Known::NONE,
+                (_, None) => Known::NEW,
+                (_, Some(entry)) => entry.known(now, Some(own[party])),
+            };
+        }
+        for (key, known) in keys.few().into_iter().zip(recall.few_mut()) {
+            *known = match (key, self.few.get(key)) {
+                (0, _) => Few::NONE,
+                (_, None) => Few::NEW,
+                (_, Some(entry)) => entry.known(now, Some(own[0].seconds)),
+            };
+        }
+        recall.everybody = self.everybody.known(now, Some(own[0].seconds)).calls[decay::DAY];
+        self.recall_person(keys, now, true, recall);
+    }
+
+    fn recall_person(&mut self, keys: &CallKeys, now: Timestamp, again: bool, recall: &mut Recall) {
+        let signature = keys.signature;
+        recall.person = self
+            .profiles
+            .get(keys.profile)
+            .map_or(Person::NEW, |profile| profile.known(now, signature, again));
+        let likest = self
+            .fraud_signatures
+            .iter()
+            .map(|fraud| (fraud ^ signature).count_ones())
+            .min()
+            .map(|away| 1.0 - away as f32 / 64.0);
+        recall.fraud_likeness = likest.unwrap_or(f32::NAN);
+        recall.linked_fraud = if self.links.is_empty() {
+            0.0
+        } else {
+            [keys::of(keys::Kind::Fingerprint, keys.fingerprint), keys.range]
+                .iter()
+                .map(|key| self.links.get(key).copied().unwrap_or(0))
+                .max()
+                .unwrap_or(0) as f32
         };
-        let withheld = own(false).filter(|_| keys.withheld);
-        Looked {
-            caller: known(&mut self.callers, keys.caller, CALLER, own(new_callee)),
-            callee: known(&mut self.callees, keys.callee, CALLEE, own(new_caller)),
-            source: known(&mut self.sources, keys.source, SOURCE, own(false)),
-            pair: known(&mut self.pairs, keys.pair, PAIR, own(false)),
-            withheld: known(&mut self.withheld, keys.callee, PAIR, withheld),
-            fingerprint: self.fingerprints.get(keys.fingerprint).is_some(),
-        }
-        .recall(false)
     }
 
-    fn outcome(&mut self, caller: u64, source: u64, now: Timestamp, outcome: Outcome) {
-        if let Some(counts) = self.callers.get(caller) {
-            counts.outcome(now, CALLER, outcome);
+    fn retransmitted(&mut self, source: u64, now: Timestamp) {
+        if let Some(entry) = self.entries.get(keys::of(keys::Kind::Source, source)) {
+            entry.retransmitted(now);
         }
-        if let Some(counts) = self.sources.get(source) {
-            counts.outcome(now, SOURCE, outcome);
+    }
+
+    /// Remembers the score a call got, for its caller's profile.
+    pub fn scored(&mut self, profile: u64, probability: f32) {
+        if let Some(profile) = self.profiles.get(profile) {
+            profile.scored(probability);
         }
+    }
+
+    /// Takes a label for a call that is still remembered as a dialog, given by an
+    /// organisation (0 is one's own; at most 31). False when the call is not known.
+    pub fn label(&mut self, dialog: u64, fraud: bool, organisation: u8, now: Timestamp) -> bool {
+        let Some(dialog) = self.dialogs.get(dialog).copied() else { return false };
+        if let Some(profile) = self.profiles.get(dialog.profile) {
+            profile.label(now, fraud, organisation);
+        }
+        if !fraud {
+            return true;
+        }
+        if self.fraud_signatures.len() < FRAUD_SIGNATURES {
+            self.fraud_signatures.push(dialog.signature);
+        } else {
+            self.fraud_signatures[self.next_signature % FRAUD_SIGNATURES] = dialog.signature;
+        }
+        self.next_signature = (self.next_signature + 1) % FRAUD_SIGNATURES;
+        for key in [dialog.fingerprint(), dialog.range] {
+            if key != 0 && (self.links.len() < LINKS || self.links.contains_key(&key)) {
+                *self.links.entry(key).or_default() += 1;
+            }
+        }
+        true
     }
 }
 
-/// What the tables had for a call.
-struct Looked {
-    caller: Option<Known>,
-    callee: Option<Known>,
-    source: Option<Known>,
-    pair: Option<Known>,
-    withheld: Option<Known>,
-    fingerprint: bool,
+/// The hash functions of a secret. `SharedSeed` wants to live for ever: there is one
+/// history in a process, in tests a few.
+fn seeded(secret: [u64; 2]) -> SeedableRandomState {
+    let shared: &'static SharedSeed = Box::leak(Box::new(SharedSeed::from_u64(secret[0])));
+    SeedableRandomState::with_seed(secret[1], shared)
 }
 
-impl Looked {
-    /// `first`: the call is not among what was counted.
-    fn recall(&self, first: bool) -> Recall {
-        let c = self.caller.unwrap_or_default();
-        let e = self.callee.unwrap_or_default();
-        let s = self.source.unwrap_or_default();
-        let counted = |known: &Known| first || known.long > 0.01;
-        Recall {
-            caller_1m: c.short,
-            caller_1h: c.long,
-            callee_1m: e.short,
-            callee_1h: e.long,
-            source_10s: s.short,
-            source_1m: s.long,
-            pair_1h: self.pair.unwrap_or_default().long,
-            withheld_to_callee_1h: self.withheld.unwrap_or_default().long,
-            caller_since_last: self.caller.filter(counted).map(|known| known.since_last),
-            caller_distinct_callees: c.partners,
-            callee_distinct_callers: e.partners,
-            caller_answered: c.answered,
-            caller_short: c.brief,
-            caller_failed: c.failed,
-            source_failed: s.failed,
-            fingerprint_new: self.source.is_some().then_some(!self.fingerprint),
-        }
+impl Recall {
+    /// In the order of [`CallKeys::parties`].
+    fn parties_mut(&mut self) -> [&mut Known; PARTIES] {
+        [
+            &mut self.caller,
+            &mut self.network,
+            &mut self.callee,
+            &mut self.source,
+            &mut self.trunk,
+            &mut self.fingerprint,
+        ]
+    }
+
+    /// In the order of [`CallKeys::few`].
+    fn few_mut(&mut self) -> [&mut Few; 9] {
+        [
+            &mut self.pair,
+            &mut self.range,
+            &mut self.country,
+            &mut self.origid,
+            &mut self.order,
+            &mut self.agent,
+            &mut self.codecs,
+            &mut self.agent_order,
+            &mut self.agent_sdp,
+        ]
     }
 }
 

@@ -2,50 +2,90 @@
 
 use bytemuck::Pod;
 
-use super::pages::{Pages, prefetch};
+use super::{
+    pages::{Pages, prefetch},
+    sketch::Frequency,
+};
+use crate::time::Timestamp;
 
 /// Ways of a set: a key may stand in any of them.
-const WAYS: usize = 8;
+pub(super) const WAYS: usize = 8;
 
-/// What a table can tell the age of.
+/// What a table needs to know of its values.
 pub(super) trait Aged: Pod {
-    /// When it was last touched, ns.
-    fn touched(&self) -> u64;
+    /// A new key must have been seen as often as the least worthy one of its set
+    /// before it takes that one's place.
+    const BY_FREQUENCY: bool;
+
+    /// How worthy it is of its place: calls, decayed to `now`; or of tables without
+    /// admission anything that is less for what should go first.
+    fn worth(&self, now: Timestamp) -> f32;
 }
 
-/// Set-associative: a key has eight places, and when all are taken the one
-/// touched longest ago makes room. Look-ups are O(1), memory is taken once.
+/// Set-associative: a key has eight places. When all are taken the least worthy
+/// makes room, if the new key is more worthy by what the frequency sketch
+/// remembers of it; so a flood of keys that never come again drives nobody out.
+/// Look-ups are O(1), memory is taken once.
 #[derive(Debug)]
 pub(super) struct Table<V> {
     /// 0 is empty. A set's keys are one cache line.
     keys: Pages<[u64; WAYS]>,
     values: Pages<[V; WAYS]>,
+    frequency: Frequency,
     /// Live entries that made room.
     pub(super) evicted: u64,
+    /// New keys that were not let in.
+    pub(super) refused: u64,
+}
+
+/// A value and what is known about how it came.
+pub(super) struct Entry<'t, V> {
+    pub(super) value: &'t mut V,
+    /// It was there before.
+    pub(super) known: bool,
+    /// How often it was asked for in vain before, lately.
+    pub(super) before: u8,
 }
 
 impl<V: Aged> Table<V> {
-    /// Room for `entries`, rounded up to a power of two.
-    pub(super) fn new(entries: usize) -> Self {
-        let sets = (entries / WAYS).clamp(1, 1 << 26).next_power_of_two();
-        Self { keys: Pages::new(sets), values: Pages::new(sets), evicted: 0 }
+    /// As many entries as fit `bytes`, at least eight.
+    pub(super) fn new(bytes: usize) -> Self {
+        let sets = (bytes / Self::set_bytes()).max(1);
+        Self {
+            keys: Pages::new(sets),
+            values: Pages::new(sets),
+            // One to two bytes an entry, as [`Self::set_bytes`] counts.
+            frequency: Frequency::new(if V::BY_FREQUENCY { sets * WAYS } else { 1 }),
+            evicted: 0,
+            refused: 0,
+        }
+    }
+
+    const fn set_bytes() -> usize {
+        WAYS * (size_of::<u64>() + size_of::<V>() + 2)
     }
 
     fn set_of(&self, key: u64) -> usize {
-        // Hashes are best in their high bits.
-        (key >> 20) as usize & (self.keys.len() - 1)
+        // The high half scaled to the number of sets: any number will do.
+        ((key >> 32) * self.keys.len() as u64 >> 32) as usize
     }
 
     /// Has the keys on their way that a look-up of `key` will compare.
+    #[inline]
     pub(super) fn prefetch_keys(&self, key: u64) {
         prefetch(&self.keys.get()[self.set_of(key)]);
     }
 
     /// Has the value of `key` on its way, if it is there.
+    #[inline]
     pub(super) fn prefetch_value(&self, key: u64) {
         let set = self.set_of(key);
         if let Some(way) = way(&self.keys.get()[set], key) {
-            prefetch(&self.values.get()[set][way]);
+            let value = &self.values.get()[set][way];
+            prefetch(value);
+            if size_of::<V>() > 64 {
+                prefetch(&bytemuck::bytes_of(value)[64]);
+            }
         }
     }
 
@@ -56,27 +96,74 @@ impl<V: Aged> Table<V> {
         Some(&mut self.values.get_mut()[set][way])
     }
 
-    /// The value of `key` (not 0), all zero when it is new, and whether it was there.
-    pub(super) fn entry(&mut self, key: u64) -> (&mut V, bool) {
+    /// The value of `key` (not 0), all zero when it is new; `None` when it is new
+    /// and its set is full of more worthy ones.
+    pub(super) fn entry(&mut self, key: u64, now: Timestamp) -> Option<Entry<'_, V>> {
         let set = self.set_of(key);
         let keys = &mut self.keys.get_mut()[set];
         let values = &mut self.values.get_mut()[set];
         if let Some(way) = way(keys, key) {
-            return (&mut values[way], true);
+            return Some(Entry { value: &mut values[way], known: true, before: 0 });
         }
-        let way = way(keys, 0).unwrap_or_else(|| {
-            self.evicted += 1;
-            let oldest = values.iter().enumerate().min_by_key(|(_, value)| value.touched());
-            oldest.map_or(0, |(way, _)| way)
-        });
+        let mut before = 0;
+        let way = match way(keys, 0) {
+            Some(way) => way,
+            None => {
+                let worths = values.map(|value| value.worth(now));
+                let (way, least) = worths
+                    .iter()
+                    .enumerate()
+                    .min_by(|a, b| a.1.total_cmp(b.1))
+                    .map_or((0, 0.0), |(way, worth)| (way, *worth));
+                if V::BY_FREQUENCY {
+                    before = self.frequency.add(key);
+                    if f32::from(before) + 1.0 <= least {
+                        self.refused += 1;
+                        return None;
+                    }
+                }
+                self.evicted += 1;
+                way
+            }
+        };
         keys[way] = key;
         values[way] = V::zeroed();
-        (&mut values[way], false)
+        Some(Entry { value: &mut values[way], known: false, before })
     }
 
     /// Entries there is room for.
     pub(super) fn capacity(&self) -> usize {
         self.keys.len() * WAYS
+    }
+
+    /// Bytes it takes when all of it has been touched.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.len() * WAYS * (size_of::<u64>() + size_of::<V>()) + self.frequency.bytes()
+    }
+
+    /// Sets.
+    pub(super) fn sets(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Adds the live entries of one set, key and value, to `out`.
+    pub(super) fn dump(&self, set: usize, out: &mut Vec<u8>) {
+        for (key, value) in self.keys.get()[set].iter().zip(&self.values.get()[set]) {
+            if *key != 0 {
+                out.extend_from_slice(&key.to_le_bytes());
+                out.extend_from_slice(bytemuck::bytes_of(value));
+            }
+        }
+    }
+
+    /// Puts an entry back, as [`Self::dump`] wrote it; false when there is no room.
+    pub(super) fn restore(&mut self, key: u64, value: &V) -> bool {
+        let set = self.set_of(key);
+        let keys = &mut self.keys.get_mut()[set];
+        let Some(way) = way(keys, key).or_else(|| way(keys, 0)) else { return false };
+        keys[way] = key;
+        self.values.get_mut()[set][way] = *value;
+        true
     }
 }
 
@@ -93,28 +180,71 @@ fn way(keys: &[u64; WAYS], key: u64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::{Aged, Table};
+    use crate::time::Timestamp;
 
     #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
     #[repr(C)]
-    struct Stamp(u64);
+    struct Calls(f32);
 
-    impl Aged for Stamp {
-        fn touched(&self) -> u64 {
+    impl Aged for Calls {
+        const BY_FREQUENCY: bool = true;
+
+        fn worth(&self, _: Timestamp) -> f32 {
             self.0
         }
     }
 
-    #[test]
-    fn a_million_keys_stay_within_bounds_and_the_latest_remain() {
-        let mut table = Table::<Stamp>::new(1024);
-        assert_eq!(table.capacity(), 1024);
-        for i in 1..=1_000_000u64 {
-            table.entry(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).0.0 = i;
+    fn key(i: u64) -> u64 {
+        i.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+    }
+
+    fn call(table: &mut Table<Calls>, i: u64) -> bool {
+        match table.entry(key(i), Timestamp(0)) {
+            Some(entry) => {
+                entry.value.0 += 1.0;
+                entry.known
+            }
+            None => false,
         }
-        assert_eq!(table.capacity(), 1024);
-        assert_eq!(table.evicted, 1_000_000 - 1024);
-        let last = 1_000_000u64.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        assert_eq!(table.get(last).map(|stamp| stamp.0), Some(1_000_000));
-        assert!(table.get(0x9e37_79b9_7f4a_7c15).is_none());
+    }
+
+    #[test]
+    fn a_flood_drives_nobody_out_who_called_twice() {
+        let mut table = Table::<Calls>::new(64 << 10);
+        let known = table.capacity() as u64 / 2;
+        for _ in 0..3 {
+            for i in 1..=known {
+                call(&mut table, i);
+            }
+        }
+        for i in 0..1_000_000 {
+            call(&mut table, 1_000_000 + i);
+        }
+        let still = (1..=known).filter(|i| table.get(key(*i)).is_some()).count() as u64;
+        // Sets that were full of known ones before the flood lost some to each other.
+        assert!(still * 1000 >= known * 980, "{still} of {known}");
+        assert!(table.refused > 0 && table.bytes() <= 64 << 10);
+        // Somebody new who keeps calling gets in.
+        let newcomer = (0..40).any(|_| call(&mut table, 7_777_777));
+        assert!(newcomer);
+    }
+
+    #[test]
+    fn dumped_and_restored() {
+        let mut table = Table::<Calls>::new(32 << 10);
+        for i in 1..500 {
+            call(&mut table, i);
+        }
+        let mut bytes = Vec::new();
+        (0..table.sets()).for_each(|set| table.dump(set, &mut bytes));
+        // Another size: the keys say where they belong.
+        let mut other = Table::<Calls>::new(64 << 10);
+        let (entries, _) = bytes.as_chunks::<12>();
+        for entry in entries {
+            let (key, value) = entry.split_at(8);
+            let key = u64::from_le_bytes(key.try_into().expect("eight bytes"));
+            assert!(other.restore(key, &bytemuck::pod_read_unaligned(value)));
+        }
+        assert!((1..500).all(|i| other.get(key(i)).is_some() == table.get(key(i)).is_some()));
     }
 }

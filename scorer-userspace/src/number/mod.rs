@@ -1,6 +1,14 @@
-//! Telephone numbers: normalisation to E.164 digits, country, masking.
+//! Telephone numbers: normalisation to E.164 digits, country, kind, tables, masking.
+
+mod about;
+mod plan;
+mod ranges;
 
 use std::fmt;
+
+pub use about::About;
+pub use plan::{NumberKind, Plan, Planned};
+pub use ranges::{Marks, RangeError, Ranges};
 
 /// Digits of a number at most. E.164 allows 15; prefixes and extensions more.
 const DIGITS: usize = 24;

@@ -1,15 +1,19 @@
 //! One JSON object a verdict.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    io::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use scorer_common::verdict::{Action, Level, Tags};
 
-use super::shown;
+use super::{Style, shown};
 use crate::{engine::Assessment, features::REGISTRY, time::Timestamp};
 
 /// Adds one line to `out`. `latency` is ns from the kernel's stamp to the
 /// verdict, and stands in live lines only.
-pub fn json_line(a: &Assessment<'_>, mask: bool, latency: Option<u64>, out: &mut Vec<u8>) {
+pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &mut Vec<u8>) {
+    let mask = style.mask;
     let verdict = &a.verdict;
     out.extend_from_slice(b"{\"ts\":\"");
     out.extend_from_slice(&Timestamp(verdict.timestamp).rfc3339());
@@ -37,7 +41,15 @@ pub fn json_line(a: &Assessment<'_>, mask: bool, latency: Option<u64>, out: &mut
     out.extend_from_slice(a.meta.transport.name().as_bytes());
     out.extend_from_slice(b"\",\"fingerprint\":\"");
     hex(verdict.fingerprint, out);
-    out.extend_from_slice(b"\",\"score\":");
+    out.extend_from_slice(b"\",\"signature\":\"");
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{}", a.signature);
+    out.extend_from_slice(b"\",\"trunk\":");
+    match a.trunk {
+        Some(name) => string(name.as_bytes(), out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"score\":");
     integer(u64::from(verdict.score), out);
     out.extend_from_slice(b",\"level\":\"");
     out.extend_from_slice(level(verdict.level).as_bytes());
@@ -64,11 +76,32 @@ pub fn json_line(a: &Assessment<'_>, mask: bool, latency: Option<u64>, out: &mut
     }
     out.extend_from_slice(b"],\"model\":");
     string(a.model.as_bytes(), out);
+    if style.features {
+        features(a, out);
+    }
     if let Some(latency) = latency {
         out.extend_from_slice(b",\"latency_ns\":");
         integer(latency, out);
     }
     out.extend_from_slice(b"}\n");
+}
+
+/// Every feature by name; a missing value is null.
+fn features(a: &Assessment<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"features\":{");
+    for (i, (feature, value)) in REGISTRY.iter().zip(a.features).enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        // Names need no escapes.
+        let _ = write!(out, "\"{}\":", feature.name);
+        if value.is_finite() {
+            out.extend_from_slice(zmij::Buffer::new().format(*value).as_bytes());
+        } else {
+            out.extend_from_slice(b"null");
+        }
+    }
+    out.push(b'}');
 }
 
 fn level(level: u8) -> &'static str {
@@ -123,8 +156,7 @@ pub(super) fn address(address: SocketAddr, out: &mut Vec<u8>) {
             }
         }
         IpAddr::V6(v6) => {
-            use std::io::Write as _;
-            // Writing to a Vec cannot fail; IPv6 text has rules of its own (RFC 5952).
+            // IPv6 text has rules of its own (RFC 5952).
             let _ = write!(out, "[{v6}]");
         }
     }

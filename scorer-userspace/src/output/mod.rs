@@ -28,13 +28,15 @@ pub struct Style {
     pub format: Format,
     /// Show of every number the first three characters and the last two.
     pub mask: bool,
+    /// Add every feature's value to JSON lines.
+    pub features: bool,
 }
 
 impl Style {
     /// Adds the line of one verdict to `out`.
     pub fn line(&self, assessment: &Assessment<'_>, latency: Option<u64>, out: &mut Vec<u8>) {
         match self.format {
-            Format::Jsonl => json_line(assessment, self.mask, latency, out),
+            Format::Jsonl => json_line(assessment, *self, latency, out),
             Format::Table => table_line(assessment, self.mask, out),
         }
     }

@@ -8,7 +8,7 @@ use super::{Format, Style, json};
 use crate::{
     capture::{PacketMeta, Transport},
     engine::{Assessment, Reason},
-    features::REGISTRY,
+    features::{REGISTRY, Traits},
     time::Timestamp,
 };
 
@@ -39,6 +39,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         dont_fragment: false,
         udp_checksum_zero: None,
         packets: 1,
+        stream_messages: None,
         vlan: None,
         tunnelled: false,
     };
@@ -52,7 +53,9 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         to_user: user,
         network_number: None,
         meta,
-        features: &[],
+        signature: Traits::default().text(0xabc, &meta),
+        trunk: Some("carrier-a"),
+        features: &[1.5, f32::NAN],
         reasons: &reasons,
         model: "m-1",
     };
@@ -61,7 +64,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
     out
 }
 
-const JSON: Style = Style { format: Format::Jsonl, mask: false };
+const JSON: Style = Style { format: Format::Jsonl, mask: false, features: false };
 
 #[test]
 fn keys_and_types_are_the_documented_ones() {
@@ -80,6 +83,8 @@ fn keys_and_types_are_the_documented_ones() {
         "destination",
         "transport",
         "fingerprint",
+        "signature",
+        "trunk",
         "score",
         "level",
         "action",
@@ -104,6 +109,16 @@ fn keys_and_types_are_the_documented_ones() {
 }
 
 #[test]
+fn features_by_name() {
+    let style = Style { features: true, ..JSON };
+    let value: Value = serde_json::from_slice(&line(b"x", style, None, 0.0)).unwrap();
+    assert_eq!(value["features"][REGISTRY[0].name], 1.5);
+    assert!(value["features"][REGISTRY[1].name].is_null());
+    assert_eq!(value["trunk"], "carrier-a");
+    assert_eq!(value["signature"], "s1u_b0c0t0_f00_a0000_o0000_0000000000000abc_0000000000000000");
+}
+
+#[test]
 fn masks() {
     let masked =
         String::from_utf8(line(b"+441632960001", Style { mask: true, ..JSON }, None, 0.0)).unwrap();
@@ -111,7 +126,7 @@ fn masks() {
         masked.contains("\"caller\":\"+44********01\"")
             && masked.contains("\"from_user\":\"+44********01\"")
     );
-    let table = Style { format: Format::Table, mask: true };
+    let table = Style { format: Format::Table, mask: true, features: false };
     assert!(
         !String::from_utf8(line(b"+441632960001", table, None, 0.0)).unwrap().contains("632960")
     );
@@ -129,7 +144,7 @@ proptest! {
         prop_assert_eq!(text.iter().filter(|b| **b == b'\n').count(), 1);
         let value: Value = serde_json::from_slice(&text).unwrap();
         prop_assert_eq!(value["caller"].as_str().unwrap(), String::from_utf8_lossy(&user));
-        let table = line(&user, Style { format: Format::Table, mask: false }, None, contribution);
+        let table = line(&user, Style { format: Format::Table, mask: false, features: false }, None, contribution);
         prop_assert!(table[..table.len() - 1].iter().all(|b| (b' '..=b'~').contains(b)));
     }
 

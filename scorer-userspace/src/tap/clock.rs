@@ -16,6 +16,11 @@ pub fn monotonic() -> u64 {
     now(ClockId::CLOCK_MONOTONIC)
 }
 
+/// Wall time.
+pub fn wall() -> Timestamp {
+    Timestamp(now(ClockId::CLOCK_REALTIME))
+}
+
 /// Turns monotonic stamps into wall time.
 #[derive(Debug)]
 pub(super) struct Clock {

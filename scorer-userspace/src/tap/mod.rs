@@ -15,7 +15,7 @@ mod ring;
 use std::time::Duration;
 
 pub use attach::{Attached, CounterReader, Tap};
-pub use clock::monotonic;
+pub use clock::{monotonic, wall};
 pub use consumer::Consumer;
 
 /// How the program is attached.

@@ -31,6 +31,7 @@ fn meta(port: u16) -> PacketMeta {
         dont_fragment: true,
         udp_checksum_zero: None,
         packets: 1,
+        stream_messages: None,
         vlan: None,
         tunnelled: false,
     }

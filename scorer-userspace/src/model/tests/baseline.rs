@@ -70,8 +70,8 @@ fn ordinary() -> Vec<(&'static str, f32)> {
         ("log_pair_calls_1h", ln(1.0)),
         ("log_withheld_to_callee_1h", 0.0),
         ("caller_seconds_since_last", 1800.0),
-        ("log_caller_distinct_callees_1h", ln(2.0)),
-        ("log_callee_distinct_callers_10m", ln(1.0)),
+        ("log_caller_distinct_callees", ln(2.0)),
+        ("log_callee_distinct_callers", ln(1.0)),
         ("caller_answer_share", 0.8),
         ("caller_short_call_share", 0.05),
         ("caller_failure_share", 0.02),
@@ -102,7 +102,7 @@ const NO_HISTORY: &[(&str, f32)] = &[
     ("caller_failure_share", f32::NAN),
     ("caller_seconds_since_last", f32::NAN),
     ("log_caller_calls_1h", std::f32::consts::LN_2),
-    ("log_caller_distinct_callees_1h", std::f32::consts::LN_2),
+    ("log_caller_distinct_callees", std::f32::consts::LN_2),
 ];
 
 const WITHHELD: &[(&str, f32)] = &[
@@ -164,7 +164,7 @@ fn calls_of_known_kind_score_where_they_should() {
                 ("caller_failure_share", 1.0),
                 ("source_failure_share", 1.0),
                 ("log_caller_calls_1m", ln(30.0)),
-                ("log_caller_distinct_callees_1h", ln(30.0)),
+                ("log_caller_distinct_callees", ln(30.0)),
             ],
             85.0..100.0,
         ),
@@ -217,7 +217,7 @@ fn calls_of_known_kind_score_where_they_should() {
                     ("log_source_calls_10s", ln(800.0)),
                     ("log_source_calls_1m", ln(4000.0)),
                     ("log_callee_calls_1m", ln(4000.0)),
-                    ("log_callee_distinct_callers_10m", ln(3000.0)),
+                    ("log_callee_distinct_callers", ln(3000.0)),
                     ("source_failure_share", 0.9),
                 ],
             ]
@@ -229,7 +229,7 @@ fn calls_of_known_kind_score_where_they_should() {
             vec![
                 ("log_caller_calls_1m", ln(40.0)),
                 ("log_caller_calls_1h", ln(900.0)),
-                ("log_caller_distinct_callees_1h", ln(880.0)),
+                ("log_caller_distinct_callees", ln(880.0)),
                 ("caller_answer_share", 0.3),
                 ("caller_short_call_share", 0.8),
                 ("caller_failure_share", 0.15),

@@ -1,0 +1,176 @@
+//! What a long-lived scorer keeps up beside scoring: the history's snapshots, and
+//! tables that change on disk.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    config::Config,
+    engine::Engine,
+    env::{Env, EnvConfig, Watch},
+    history::{self, Cursor, History},
+    time::Timestamp,
+};
+
+/// Pieces of a snapshot that may wait for the disk.
+const PIECES: usize = 64;
+/// Pieces copied at a time; together well under a millisecond.
+const AT_ONCE: usize = 4;
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Takes up the history of the last run, if there is one.
+pub(super) fn restore(config: &Config, engine: &mut Engine, now: Timestamp) {
+    let Some(path) = config.snapshot.as_deref().filter(|path| path.exists()) else { return };
+    match History::restore(path, &config.engine.history, now) {
+        Ok(history) => {
+            log::info!("took up the history in {}", path.display());
+            engine.set_history(history);
+        }
+        Err(error) => log::warn!("{error}"),
+    }
+}
+
+/// What goes to the thread that writes.
+enum Piece {
+    Head(Vec<u8>),
+    Part(Vec<u8>),
+    End,
+}
+
+/// Writes snapshots piece by piece.
+pub(super) struct Snapshots {
+    path: PathBuf,
+    every: Duration,
+    next: Instant,
+    cursor: Option<Cursor>,
+    /// What the disk had no room for yet.
+    waiting: Option<Piece>,
+    pieces: SyncSender<Piece>,
+    thread: JoinHandle<()>,
+}
+
+impl Snapshots {
+    /// `None` when none are configured.
+    pub(super) fn start(config: &Config) -> Option<Self> {
+        let path = config.snapshot.clone()?;
+        let (pieces, queue) = sync_channel(PIECES);
+        let target = path.clone();
+        let thread = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
+            let mut writer: Option<history::Writer> = None;
+            for piece in queue {
+                let result = match piece {
+                    Piece::Head(head) => {
+                        history::Writer::create(&target, &head).map(|new| writer = Some(new))
+                    }
+                    Piece::Part(part) => writer.as_mut().map_or(Ok(()), |writer| writer.add(&part)),
+                    Piece::End => writer.take().map_or(Ok(()), history::Writer::finish),
+                };
+                if let Err(error) = result {
+                    log::error!("{error}");
+                    writer = None;
+                }
+            }
+        });
+        let every = config.snapshot_every;
+        let next = Instant::now() + every;
+        let thread = thread.inspect_err(|error| log::error!("no snapshots: {error}")).ok()?;
+        Some(Self { path, every, next, cursor: None, waiting: None, pieces, thread })
+    }
+
+    /// Copies the next pieces, if it is time.
+    pub(super) fn step(&mut self, history: &History, now: Timestamp) {
+        if self.cursor.is_none() && self.waiting.is_none() {
+            if Instant::now() < self.next {
+                return;
+            }
+            self.next = Instant::now() + self.every;
+            self.cursor = Some(Cursor::default());
+            self.waiting = Some(Piece::Head(history.snapshot_head(now)));
+        }
+        for _ in 0..AT_ONCE {
+            let piece = match (self.waiting.take(), &mut self.cursor) {
+                (Some(piece), _) => piece,
+                (None, None) => return,
+                (None, Some(cursor)) => {
+                    let mut part = Vec::new();
+                    if !history.snapshot_step(cursor, &mut part) {
+                        self.cursor = None;
+                        self.waiting = Some(Piece::End);
+                    }
+                    Piece::Part(part)
+                }
+            };
+            match self.pieces.try_send(piece) {
+                Ok(()) => {}
+                Err(TrySendError::Full(piece)) => {
+                    // What waits already comes behind it.
+                    if self.waiting.is_none() {
+                        self.waiting = Some(piece);
+                    } else {
+                        // The last part and the end at once: begin anew next time.
+                        self.waiting = None;
+                    }
+                    return;
+                }
+                Err(TrySendError::Disconnected(_)) => {
+                    self.cursor = None;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends the thread, then writes all of the history.
+    pub(super) fn finish(self, history: &History, now: Timestamp) {
+        let Self { path, pieces, thread, .. } = self;
+        drop(pieces);
+        if thread.join().is_err() {
+            log::error!("the thread that writes snapshots panicked");
+        }
+        save(history, &path, now);
+    }
+}
+
+fn save(history: &History, path: &Path, now: Timestamp) {
+    match history::save(history, path, now) {
+        Ok(()) => log::info!("the history is kept in {}", path.display()),
+        Err(error) => log::error!("{error}"),
+    }
+}
+
+/// Tables and lists loaded anew, on their way to the scoring thread.
+#[derive(Default)]
+pub(super) struct Fresh(Mutex<Option<Arc<Env>>>);
+
+impl Fresh {
+    /// What is new, if anything is. Never waits.
+    pub(super) fn take(&self) -> Option<Arc<Env>> {
+        self.0.try_lock().ok()?.take()
+    }
+}
+
+/// Looks at the files for ever; those that cannot be used leave the old ones in use.
+pub(super) async fn watch(config: &EnvConfig, fresh: &Fresh) {
+    let mut watch = Watch::new(config);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !watch.changed() {
+            continue;
+        }
+        match Env::load(config) {
+            Ok(env) => {
+                log::info!("tables and lists were read anew");
+                *fresh.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(env));
+            }
+            Err(error) => log::error!("{error}; what was loaded before stays in use"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How a call is signalled, beside the kernel's header order: grammars, sets, the
+//! shape of the offer. docs/fingerprint.md tells the grammar.
+
+use std::fmt;
+
+use crate::capture::{PacketMeta, Transport};
+
+/// What headers and offer are like, as far as the history keeps count of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traits<'a> {
+    /// Product of the User-Agent.
+    pub agent: Option<&'a [u8]>,
+    /// Its family, 0 for an unknown one.
+    pub family: u8,
+    /// Grammars, see docs/fingerprint.md.
+    pub branch: u8,
+    /// Of the Call-ID.
+    pub call_id: u8,
+    /// Of the From tag.
+    pub tag: u8,
+    /// Methods in Allow.
+    pub allow: u16,
+    /// Options in Supported.
+    pub supported: u16,
+    /// Hash of the codecs in their order; 0 without an offer.
+    pub codecs: u64,
+    /// Hash of the kinds of SDP lines and attributes in their order; 0 without.
+    pub shape: u64,
+}
+
+impl Traits<'_> {
+    /// 64 bits of which calls of one stack and path have most alike: each trait has
+    /// its own place. `order` is the kernel's hash of the header order.
+    pub fn signature(&self, order: u64, meta: &PacketMeta) -> u64 {
+        let place = |value: u64, bits: u32, at: u32| {
+            // Spread, so that two values differ in about half their bits.
+            let spread = (value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (spread >> (64 - bits)) << at
+        };
+        place(order | 1, 14, 0)
+            | place(u64::from(self.family) + 1, 6, 14)
+            | place(u64::from(self.branch) + 1, 5, 20)
+            | place(u64::from(self.call_id) + 1, 5, 25)
+            | place(u64::from(self.tag) + 1, 5, 30)
+            | place(u64::from(self.allow) + 1, 6, 35)
+            | place(u64::from(self.supported) + 1, 5, 41)
+            | place(self.codecs | 1, 7, 46)
+            | place(self.shape | 1, 7, 53)
+            | place(u64::from(super::transport::initial_ttl(meta.ttl)), 2, 60)
+            | place(u64::from(meta.transport == Transport::Tcp) + 1, 2, 62)
+    }
+
+    /// The fingerprint in text, version 1.
+    pub fn text(&self, order: u64, meta: &PacketMeta) -> Fingerprint {
+        let transport = match (meta.transport, meta.source.is_ipv6()) {
+            (Transport::Udp, false) => 'u',
+            (Transport::Udp, true) => 'U',
+            (Transport::Tcp, false) => 't',
+            (Transport::Tcp, true) => 'T',
+        };
+        Fingerprint {
+            transport,
+            grammars: [self.branch, self.call_id, self.tag],
+            family: self.family,
+            allow: self.allow,
+            supported: self.supported,
+            order,
+            offer: self.codecs.rotate_left(17) ^ self.shape,
+        }
+    }
+}
+
+/// A fingerprint to be written: `s1u_b5c6t4_f01_a03ff_o0005_8f3a12bc90de55aa_77aa01c2d3e4f506`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    transport: char,
+    grammars: [u8; 3],
+    family: u8,
+    allow: u16,
+    supported: u16,
+    order: u64,
+    offer: u64,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [branch, call_id, tag] = self.grammars;
+        write!(
+            f,
+            "s1{}_b{branch:x}c{call_id:x}t{tag:x}_f{:02}_a{:04x}_o{:04x}_{:016x}_{:016x}",
+            self.transport, self.family, self.allow, self.supported, self.order, self.offer
+        )
+    }
+}
