@@ -18,6 +18,7 @@ pub mod env;
 pub mod features;
 pub mod geo;
 pub mod history;
+pub mod isup;
 pub mod lists;
 pub mod maths;
 pub mod metrics;

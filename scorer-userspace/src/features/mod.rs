@@ -9,6 +9,7 @@ mod context;
 mod date;
 mod header;
 mod identity;
+mod isup;
 mod lists;
 mod media;
 mod number;
@@ -43,6 +44,7 @@ pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
     identity::fill(call, out);
     number::fill(call, out);
     transport::fill(call, out);
+    isup::fill(call, out);
     lists::fill(call, out);
 }
 

@@ -305,6 +305,11 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// ISUP message, also inside a multipart body.
+    pub fn isup(&self) -> Option<&'a [u8]> {
+        super::sdp::find_isup(self.header(HeaderName::ContentType), self.body)
+    }
+
     /// SDP body, also inside a multipart body.
     pub fn sdp(&self) -> Option<Sdp<'a>> {
         Sdp::find(self.header(HeaderName::ContentType), self.body)

@@ -33,7 +33,9 @@ impl<'a> Sdp<'a> {
     pub(super) fn find(content_type: Option<&'a [u8]>, body: &'a [u8]) -> Option<Self> {
         match content_type {
             Some(kind) if starts_with(kind, b"application/sdp") => Some(Self { raw: body }),
-            Some(kind) if starts_with(kind, b"multipart/") => part(kind, body),
+            Some(kind) if starts_with(kind, b"multipart/") => {
+                part(kind, body, b"application/sdp").map(|raw| Self { raw })
+            }
             Some(_) => None,
             None => starts_with(body, b"v=").then_some(Self { raw: body }),
         }
@@ -41,8 +43,23 @@ impl<'a> Sdp<'a> {
     }
 }
 
-/// The first `application/sdp` part.
-fn part<'a>(content_type: &'a [u8], body: &'a [u8]) -> Option<Sdp<'a>> {
+/// The ISUP message in a body of the given Content-Type (RFC 3204).
+pub(super) fn find_isup<'a>(content_type: Option<&'a [u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
+    let kind = content_type?;
+    if starts_with(kind, b"application/isup") {
+        Some(body)
+    } else if starts_with(kind, b"multipart/") {
+        // Binary: line ends within it are its own, the one before a boundary is not.
+        part(kind, body, b"application/isup")
+            .map(|raw| raw.strip_suffix(b"\n").unwrap_or(raw))
+            .map(|raw| raw.strip_suffix(b"\r").unwrap_or(raw))
+    } else {
+        None
+    }
+}
+
+/// The first part of a media type in a multipart body.
+fn part<'a>(content_type: &'a [u8], body: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let (_, params) = split_at_byte(content_type, b';');
     let boundary = Params(params?).get(b"boundary")?;
     // RFC 2046 allows 70 characters; an empty one would match everywhere.
@@ -56,20 +73,21 @@ fn part<'a>(content_type: &'a [u8], body: &'a [u8]) -> Option<Sdp<'a>> {
         let delimiter = at >= 2 && &rest[at - 2..at] == b"--";
         if inside
             && delimiter
-            && let Some(sdp) = sdp_of_part(&rest[..at - 2])
+            && let Some(found) = body_of_part(&rest[..at - 2], wanted)
         {
-            return Some(sdp);
+            return Some(found);
         }
         inside |= delimiter;
         rest = &rest[at + boundary.len()..];
     }
     // A last part whose end was cut off.
-    if inside { sdp_of_part(rest) } else { None }
+    if inside { body_of_part(rest, wanted) } else { None }
 }
 
-fn sdp_of_part(part: &[u8]) -> Option<Sdp<'_>> {
+/// What is behind a part's header lines, if it is of the media type.
+fn body_of_part<'a>(part: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let mut rest = split_at_byte(part, b'\n').1?;
-    let mut is_sdp = false;
+    let mut is_wanted = false;
     loop {
         let (line, after) = split_at_byte(rest, b'\n');
         rest = after?;
@@ -79,10 +97,10 @@ fn sdp_of_part(part: &[u8]) -> Option<Sdp<'_>> {
         }
         let (name, value) = split_at_byte(line, b':');
         if trim(name).eq_ignore_ascii_case(b"content-type") {
-            is_sdp = starts_with(trim(value.unwrap_or_default()), b"application/sdp");
+            is_wanted = starts_with(trim(value.unwrap_or_default()), wanted);
         }
     }
-    is_sdp.then_some(Sdp { raw: rest })
+    is_wanted.then_some(rest)
 }
 
 #[cfg(test)]
@@ -95,6 +113,13 @@ mod tests {
         let sdp = Sdp::find(Some(b"multipart/mixed; boundary=\"b1\""), body).unwrap();
         let lines: Vec<_> = sdp.lines().collect();
         assert_eq!(lines, [(b'v', &b"0"[..]), (b'm', b"audio 1 RTP/AVP 8")]);
+        let isup = super::find_isup(Some(b"multipart/mixed; boundary=b1"), body);
+        assert_eq!(isup, Some(&b"xx"[..]));
+        assert_eq!(
+            super::find_isup(Some(b"application/ISUP;version=itu-t92+"), b"y\n"),
+            Some(&b"y\n"[..])
+        );
+        assert!(super::find_isup(Some(b"application/sdp"), body).is_none());
         assert!(Sdp::find(Some(b"application/SDP;x"), b"v=0").is_some());
         assert!(Sdp::find(Some(b"text/plain"), b"v=0").is_none());
         assert!(Sdp::find(None, b"v=0\n").is_some());
