@@ -22,6 +22,7 @@ use crate::{
     model::{self, Model},
     number::{About, Number, Plan},
     sip::{self, Message, Method, StartLine},
+    stir::{self, Budget, Store, Subject},
     time::Timestamp,
     verdict::{Reasons, tags},
 };
@@ -58,7 +59,7 @@ pub struct Assessment<'a> {
 }
 
 /// Bounds, thresholds and where the operator is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Ports and bounds of the packet side.
     pub assembler: AssemblerConfig,
@@ -68,6 +69,20 @@ pub struct EngineConfig {
     pub levels: Thresholds,
     /// Number tables, trunks, lists.
     pub env: EnvConfig,
+    /// Signatures checked in a second at most.
+    pub signature_checks: u32,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            assembler: AssemblerConfig::default(),
+            history: HistoryConfig::default(),
+            levels: Thresholds::default(),
+            env: EnvConfig::default(),
+            signature_checks: 500,
+        }
+    }
 }
 
 /// Turns frames into assessments. Pure: no I/O, no clock, no threads.
@@ -96,6 +111,9 @@ impl Engine {
                 plan: Plan::new(),
                 located: geo::Memory::new(),
                 recall: Box::default(),
+                store: None,
+                budget: Budget::new(config.signature_checks),
+                passports: stir::Scratch::default(),
                 model,
                 model_scratch: model::Scratch::default(),
                 features: [f32::NAN; features::COUNT],
@@ -128,6 +146,11 @@ impl Engine {
         // What was remembered of addresses may be of another database.
         self.scorer.located = geo::Memory::new();
         self.scorer.env = env;
+    }
+
+    /// Checks signatures with certificates from this store.
+    pub fn set_store(&mut self, store: Arc<Store>) {
+        self.scorer.store = Some(store);
     }
 
     /// What is remembered of past calls.
@@ -176,6 +199,9 @@ struct Scorer {
     plan: Plan,
     located: geo::Memory,
     recall: Box<Recall>,
+    store: Option<Arc<Store>>,
+    budget: Budget,
+    passports: stir::Scratch,
     model: Arc<Model>,
     model_scratch: model::Scratch,
     features: Vector,
@@ -259,6 +285,7 @@ impl Scorer {
             caller_about: About::default(),
             callee_about: About::default(),
             hits: Hits::default(),
+            stir: stir::Facts::default(),
         };
         let traits = features::compute_shape(&call, &mut self.features);
         self.look_up(&mut call, &traits);
@@ -312,6 +339,15 @@ impl Scorer {
         let order = call.message.scan().fingerprint;
         let numbers = [call.parts.shown.as_ref(), call.parts.network.as_ref()];
         let signature = traits.signature(order, meta);
+        // What is signed is the network's number, where it is known.
+        let subject = Subject {
+            caller: call.parts.network.as_ref().or(call.parts.shown.as_ref()),
+            callee: call.parts.callee.as_ref(),
+            now: meta.timestamp,
+        };
+        let store = self.store.as_deref();
+        let (budget, passports) = (&mut self.budget, &mut self.passports);
+        call.stir = stir::examine(call.message, &subject, store, budget, passports);
         call.hits = env.lists.look(numbers, order, signature, source, meta.timestamp);
     }
 
@@ -418,7 +454,7 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
             code => history.join(u64::from(COUNTRY), u64::from(code)),
         },
         profile,
-        origid: 0,
+        origid: trait_key(3, call.stir.origid),
         order: trait_key(1, order_hash),
         agent,
         codecs: trait_key(2, traits.codecs),

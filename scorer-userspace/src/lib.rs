@@ -26,6 +26,7 @@ pub mod model;
 pub mod number;
 pub mod output;
 pub mod sip;
+pub mod stir;
 pub mod tap;
 pub mod time;
 pub mod verdict;

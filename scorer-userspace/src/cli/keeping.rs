@@ -11,11 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
+
 use crate::{
-    config::Config,
+    config::{Config, StirConfig},
     engine::Engine,
     env::{Env, EnvConfig, Watch},
     history::{self, Cursor, History},
+    stir::{self, Https, Store, StoreConfig},
     time::Timestamp,
 };
 
@@ -36,6 +39,23 @@ pub(super) fn restore(config: &Config, engine: &mut Engine, now: Timestamp) {
         }
         Err(error) => log::warn!("{error}"),
     }
+}
+
+/// Certificates of signers, fetched by a thread of their own; none without anchors.
+pub(super) fn certificates(config: &StirConfig) -> anyhow::Result<Option<Store>> {
+    let Some(path) = &config.anchors else { return Ok(None) };
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let anchors = stir::anchors(&text)
+        .with_context(|| format!("{} cannot be used as trust anchors", path.display()))?;
+    anyhow::ensure!(!anchors.is_empty(), "{} has no certificate in PEM form", path.display());
+    let store = StoreConfig {
+        anchors,
+        hosts: config.hosts.clone(),
+        folder: config.folder.clone(),
+        keep: config.keep,
+    };
+    let store = Store::new(store, Box::new(Https::new())).context("cannot start a thread")?;
+    Ok(Some(store))
 }
 
 /// What goes to the thread that writes.

@@ -75,6 +75,9 @@ pub(super) fn run(
         .context("cannot start the writer")?;
     let mut engine = Engine::new(&config.engine, model)?;
     keeping::restore(config, &mut engine, wall());
+    if let Some(store) = keeping::certificates(&config.stir)? {
+        engine.set_store(Arc::new(store));
+    }
     let fresh = Arc::new(Fresh::default());
     let mut scoring = Scoring {
         engine,

@@ -31,6 +31,28 @@ pub struct Config {
     pub snapshot: Option<PathBuf>,
     /// Time between snapshots.
     pub snapshot_every: Duration,
+    /// Certificates of signers.
+    pub stir: StirConfig,
+}
+
+/// Where certificates of signers come from and go.
+#[derive(Clone, Debug)]
+pub struct StirConfig {
+    /// Trust anchors; without them nothing is fetched.
+    pub anchors: Option<PathBuf>,
+    /// Hosts they are fetched from; empty for any.
+    pub hosts: Vec<String>,
+    /// Where they are kept.
+    pub folder: Option<PathBuf>,
+    /// How long one is used.
+    pub keep: Duration,
+}
+
+impl Default for StirConfig {
+    fn default() -> Self {
+        let keep = Duration::from_secs(86_400);
+        Self { anchors: None, hosts: Vec::new(), folder: None, keep }
+    }
 }
 
 impl Default for Config {
@@ -43,6 +65,7 @@ impl Default for Config {
             style: Style::default(),
             snapshot: None,
             snapshot_every: Duration::from_secs(600),
+            stir: StirConfig::default(),
         }
     }
 }

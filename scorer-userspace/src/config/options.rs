@@ -172,6 +172,36 @@ pub const OPTIONS: &[Opt] = &[
         },
     },
     Opt {
+        key: "stir.anchors",
+        default: "# none",
+        doc: "PEM file of trust anchors for signatures (the STI-PA's list). Without it no certificate is fetched and no signature checked.",
+        set: |c, v| Ok(c.stir.anchors = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "stir.hosts",
+        default: "[]",
+        doc: "Hosts that certificates are fetched from; empty for any public one. Over HTTPS, at most 64 KiB, within 3 s.",
+        set: |c, v| Ok(c.stir.hosts = texts(v)?),
+    },
+    Opt {
+        key: "stir.folder",
+        default: "# none",
+        doc: "Folder that fetched certificates are kept in over restarts.",
+        set: |c, v| Ok(c.stir.folder = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "stir.keep_hours",
+        default: "24",
+        doc: "Hours that a certificate is used before it is fetched again (1–720).",
+        set: |c, v| Ok(c.stir.keep = Duration::from_secs(3_600 * within(v, 1, 720)?)),
+    },
+    Opt {
+        key: "stir.checks_per_second",
+        default: "500",
+        doc: "Signatures checked in a second at most (0–100,000); each takes some tens of microseconds. Beyond it they count as not checked.",
+        set: |c, v| Ok(c.engine.signature_checks = within(v, 0, 100_000)? as u32),
+    },
+    Opt {
         key: "capture.fragmented_datagrams",
         default: "256",
         doc: "Datagrams being joined from IP fragments at most (1–65,536); the oldest makes room.",

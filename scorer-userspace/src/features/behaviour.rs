@@ -61,6 +61,11 @@ pub(super) fn fill(recall: &Recall, out: &mut Vector) {
     set(id::RETRANSMISSIONS, source.special);
     set(id::SOURCE_NEW, flag(source.is_new()));
     set(id::SOURCE_AGE, source.age);
+    let origid = &recall.origid;
+    if !origid.calls[3].is_nan() {
+        set(id::STIR_ORIGID_SEEN, flag(!origid.since_last.is_nan()));
+        set(id::STIR_ORIGID_CALLS, ln_1p(origid.calls[3]));
+    }
     rarity(recall, out);
 }
 

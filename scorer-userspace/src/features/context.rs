@@ -8,6 +8,7 @@ use crate::{
     lists::Hits,
     number::{About, Number},
     sip::{HeaderName, Message, NameAddr, Scheme, Uri, Via},
+    stir::Facts,
 };
 
 /// A call on its way through the features.
@@ -29,6 +30,8 @@ pub struct Call<'a> {
     pub callee_about: About,
     /// Lists that name it.
     pub hits: Hits,
+    /// What its Identity headers say.
+    pub stir: Facts,
 }
 
 /// The INVITE's parts.

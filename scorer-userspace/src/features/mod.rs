@@ -18,6 +18,7 @@ mod profile;
 mod registry;
 mod sets;
 mod signature;
+mod stir;
 mod transport;
 
 pub use context::{Call, Parts};
@@ -44,6 +45,7 @@ pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
     identity::fill(call, out);
     number::fill(call, out);
     transport::fill(call, out);
+    stir::fill(call, out);
     isup::fill(call, out);
     lists::fill(call, out);
 }

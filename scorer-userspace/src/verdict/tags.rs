@@ -80,7 +80,12 @@ pub fn tags(call: &Call<'_>, recall: &Recall, features: &Vector) -> Tags {
     say(Tag::Consortium, value(id::CONSORTIUM_MATCHES) > 0.0);
     say(Tag::Linked, recall.linked_fraud > 0.0 || recall.fraud_likeness > 0.95);
     say(Tag::KnownBad, recall.person.fraud > 0.0 || is(id::DENY_NUMBER) || is(id::DENY_PROFILE));
-    say(Tag::Unattested, !call.message.has(HeaderName::Identity));
+    say(Tag::Attested, is(id::STIR_ATTESTATION_A) || is(id::STIR_ATTESTATION_B));
+    say(Tag::Unattested, call.stir.attest.is_none());
+    let bad = value(id::STIR_SIGNATURE_VALID) == 0.0
+        || is(id::STIR_PARSE_ERROR)
+        || is(id::STIR_CERTIFICATE_EXPIRED);
+    say(Tag::BadSignature, bad);
     let sos = parts.request_uri.is_some_and(|uri| {
         uri.raw.get(..15).is_some_and(|urn| urn.eq_ignore_ascii_case(b"urn:service:sos"))
     });
