@@ -17,6 +17,8 @@ use crate::{
     time::Timestamp,
 };
 
+mod coverage;
+
 fn engine() -> Engine {
     let model = Model::builtin(&features::names()).expect("the built-in model");
     let history = HistoryConfig { bytes: 4 << 20, secret: true };

@@ -66,11 +66,13 @@ impl Traits<'_> {
             supported: self.supported,
             order,
             offer: self.codecs.rotate_left(17) ^ self.shape,
+            profile: self.signature(order, meta),
         }
     }
 }
 
-/// A fingerprint to be written: `s1u_b5c6t4_f01_a03ff_o0005_8f3a12bc90de55aa_77aa01c2d3e4f506`.
+/// A fingerprint to be written, such as
+/// `s1u_b5c6t4_f01_a03ff_o0005_8f3a12bc90de55aa_77aa01c2d3e4f506_0123456789abcdef`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     transport: char,
@@ -80,6 +82,7 @@ pub struct Fingerprint {
     supported: u16,
     order: u64,
     offer: u64,
+    profile: u64,
 }
 
 impl fmt::Display for Fingerprint {
@@ -87,8 +90,14 @@ impl fmt::Display for Fingerprint {
         let [branch, call_id, tag] = self.grammars;
         write!(
             f,
-            "s1{}_b{branch:x}c{call_id:x}t{tag:x}_f{:02}_a{:04x}_o{:04x}_{:016x}_{:016x}",
-            self.transport, self.family, self.allow, self.supported, self.order, self.offer
+            "s1{}_b{branch:x}c{call_id:x}t{tag:x}_f{:02}_a{:04x}_o{:04x}_{:016x}_{:016x}_{:016x}",
+            self.transport,
+            self.family,
+            self.allow,
+            self.supported,
+            self.order,
+            self.offer,
+            self.profile
         )
     }
 }

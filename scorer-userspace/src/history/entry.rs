@@ -213,6 +213,10 @@ impl Entry {
     /// What is known at `now`.
     pub(super) fn known(&mut self, now: Timestamp, own: Option<Own>) -> Known {
         let since_last = self.age(now);
+        self.known_after(now, since_last, own)
+    }
+
+    fn known_after(&self, now: Timestamp, since_last: f32, own: Option<Own>) -> Known {
         let mut calls = self.calls;
         let mut partners = (self.sketch[0] | self.sketch[1]).count_ones();
         let mut in_progress = self.in_progress;
@@ -262,17 +266,21 @@ impl Entry {
         1.0 / (1.0 + 4.0 * (f32::from(self.gap_variance) / 4_096.0).sqrt())
     }
 
-    /// One more call; whether its partner is new to the sketch.
-    pub(super) fn count(&mut self, now: Timestamp, added: &Added) -> bool {
-        let before = self.last;
-        let since = self.age(now);
-        if before == 0 {
+    /// What is known, and one more call; whether its partner is new to the sketch.
+    pub(super) fn visit(&mut self, now: Timestamp, added: &Added) -> (Known, bool) {
+        if self.last == 0 {
             self.last = now.0;
             self.period = (now.0 / 1_000_000_000 / PERIOD) as u16;
             self.first = (now.0 / 1_000_000_000).min(u64::from(u32::MAX)) as u32;
-        } else {
-            self.gap(since);
+            return (Known::NEW, self.count(added));
         }
+        let since = self.age(now);
+        let known = self.known_after(now, since, None);
+        self.gap(since);
+        (known, self.count(added))
+    }
+
+    fn count(&mut self, added: &Added) -> bool {
         for count in &mut self.calls {
             *count += 1.0;
         }
@@ -363,7 +371,7 @@ mod tests {
     fn counts_halve() {
         let mut entry = Entry::zeroed();
         for _ in 0..8 {
-            entry.count(at(0), &Added::default());
+            entry.visit(at(0), &Added::default());
         }
         let later = entry.known(at(60), None);
         assert!((later.calls[1] - 4.0).abs() < 1e-3 && (later.calls[3] - 7.91).abs() < 0.01);
@@ -377,7 +385,7 @@ mod tests {
     #[test]
     fn own_call_is_taken_out() {
         let mut entry = Entry::zeroed();
-        let new_partner = entry.count(at(0), &Added { partner: 7, ..Added::default() });
+        let (_, new_partner) = entry.visit(at(0), &Added { partner: 7, ..Added::default() });
         let known = entry.known(at(1), Some(Own { seconds: 1.0, new_partner }));
         assert!(known.calls.iter().all(|count| *count < 1e-3) && known.partners == 0.0);
         assert!(known.is_new() && known.since_last.is_nan() && known.in_progress == 0.0);
@@ -387,7 +395,7 @@ mod tests {
     fn outcomes_become_shares() {
         let mut entry = Entry::zeroed();
         for _ in 0..4 {
-            entry.count(at(0), &Added::default());
+            entry.visit(at(0), &Added::default());
         }
         assert!(entry.known(at(0), None).answered.is_nan());
         assert!((entry.known(at(0), None).in_progress - 4.0).abs() < 1e-6);
@@ -414,10 +422,10 @@ mod tests {
         let mut second = 0;
         for i in 0..20u32 {
             let added = Added { dialled: 700_000 + i, ..Added::default() };
-            robot.count(at(u64::from(i) * 10), &added);
+            robot.visit(at(u64::from(i) * 10), &added);
             second += [3, 200, 17, 900, 41][i as usize % 5];
             let added = Added { dialled: 700_000 + i * 37 % 11, ..Added::default() };
-            person.count(at(second), &added);
+            person.visit(at(second), &added);
         }
         let (robot, person) = (robot.known(at(200), None), person.known(at(second), None));
         assert!(robot.regularity > 0.9 && person.regularity < 0.3, "{robot:?} {person:?}");
@@ -428,7 +436,7 @@ mod tests {
     fn partners_are_of_this_hour() {
         let mut entry = Entry::zeroed();
         for i in 0..10u64 {
-            entry.count(at(0), &Added { partner: i << 58, ..Added::default() });
+            entry.visit(at(0), &Added { partner: i << 58, ..Added::default() });
         }
         assert!(entry.known(at(0), None).partners > 8.0);
         assert!(entry.known(at(4_000), None).partners < 0.1);

@@ -246,10 +246,7 @@ impl History {
                 high_cost: keys.high_cost,
             };
             if let Some(entry) = self.entries.entry(parties[party], now) {
-                if entry.known {
-                    *known = entry.value.known(now, None);
-                }
-                new_partners[party] = entry.value.count(now, &added);
+                (*known, new_partners[party]) = entry.value.visit(now, &added);
                 entry.value.credit(entry.before);
             }
         }
