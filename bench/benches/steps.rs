@@ -7,12 +7,17 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scorer::{
-    capture::{Assembler, AssemblerConfig, Frame, LinkType},
+    capture::{Assembler, AssemblerConfig, Frame, LinkType, PacketMeta, Transport},
     engine::{Engine, EngineConfig},
-    features::{self, COUNT},
+    env::{Env, EnvConfig, Place},
+    features::{self, COUNT, Call, Parts},
+    history::{CallKeys, History, HistoryConfig, Recall},
+    lists::Hits,
     model::{Model, Scratch as ModelScratch},
+    number::{About, Plan},
     output::{Style, json_line},
     sip::{Message, Scratch},
+    stir::Facts,
     time::Timestamp,
 };
 use scorer_common::Scan;
@@ -67,14 +72,15 @@ fn steps(c: &mut Criterion) {
         Engine::new(&EngineConfig::default(), Arc::clone(&model)).expect("the built-in tables");
     let mut out = Vec::new();
     let mut serial = 0u64;
-    let mut calls: Vec<Vec<u8>> = frames.clone();
+    let mut calls: Vec<(usize, Vec<u8>)> =
+        frames.iter().map(|frame| (number_at(frame), frame.clone())).collect();
     for lines in [false, true] {
         let name = if lines { "engine and JSON line" } else { "engine" };
         group.bench_function(name, |b| {
             b.iter(|| {
                 serial += 1;
-                let frame = &mut calls[serial as usize % CALLS as usize];
-                renumber(frame, serial);
+                let (at_byte, frame) = &mut calls[serial as usize % CALLS as usize];
+                renumber(&mut frame[*at_byte..*at_byte + 8], serial);
                 engine.inspect(&at(frame, serial), &mut |a| {
                     if lines {
                         out.clear();
@@ -88,19 +94,138 @@ fn steps(c: &mut Criterion) {
     group.finish();
 }
 
-/// Puts another number where the Call-ID has one.
-fn renumber(frame: &mut [u8], serial: u64) {
+/// Where the Call-ID has its number.
+fn number_at(frame: &[u8]) -> usize {
     let name = [&b"Call-ID: "[..], b"\r\ni: "];
-    let at = name.iter().find_map(|name| {
-        let at = frame.windows(name.len()).position(|window| window == *name)?;
-        Some(at + name.len())
-    });
-    if let Some(at) = at {
-        for (place, byte) in frame[at..at + 8].iter_mut().enumerate() {
-            *byte = b"0123456789abcdef"[(serial >> (4 * place) & 15) as usize];
-        }
+    name.iter()
+        .find_map(|name| {
+            let at = frame.windows(name.len()).position(|window| window == *name)?;
+            Some(at + name.len())
+        })
+        .expect("a Call-ID")
+}
+
+/// Writes another number there.
+fn renumber(place: &mut [u8], serial: u64) {
+    for (i, byte) in place.iter_mut().enumerate() {
+        *byte = b"0123456789abcdef"[(serial >> (4 * i) & 15) as usize];
     }
 }
 
-criterion_group!(benches, steps);
+/// The feature vector, group by group, and all of it.
+fn vector(c: &mut Criterion) {
+    let frames: Vec<_> = (0..64).map(scorer_bench::frame).collect();
+    let env = Env::load(&EnvConfig::default()).expect("the built-in tables");
+    let (mut plan, mut scratches) = (Plan::new(), Vec::new());
+    scratches.resize_with(frames.len(), Scratch::new);
+    let meta = |n: u64| PacketMeta {
+        timestamp: Timestamp(1_760_000_000_000_000_000 + n * 1_000_000),
+        source: ([192, 0, 2, (n % 50) as u8], 5060).into(),
+        destination: ([198, 51, 100, 1], 5060).into(),
+        transport: Transport::Udp,
+        ttl: 61,
+        dscp: 0,
+        ip_id: Some(7),
+        dont_fragment: true,
+        udp_checksum_zero: Some(false),
+        packets: 1,
+        stream_messages: None,
+        vlan: None,
+        tunnelled: false,
+    };
+    let metas: Vec<_> = (0..64).map(meta).collect();
+    let messages: Vec<_> = frames
+        .iter()
+        .zip(&mut scratches)
+        .map(|(frame, scratch)| Message::parse(&frame[42..], None, scratch).expect("an INVITE"))
+        .collect();
+    let mut calls: Vec<_> = messages
+        .iter()
+        .zip(&metas)
+        .map(|(message, meta)| Call {
+            message,
+            meta,
+            parts: Parts::of(message, None),
+            env: &env,
+            place: Place::default(),
+            caller_about: About::default(),
+            callee_about: About::default(),
+            hits: Hits::default(),
+            stir: Facts::default(),
+        })
+        .collect();
+    let mut out = [0.0; COUNT];
+    let mut next = (0..64).cycle();
+    let mut pick = move || next.next().unwrap_or(0);
+    let mut group = c.benchmark_group("vector");
+    group.bench_function("parts", |b| b.iter(|| Parts::of(&messages[pick()], None)));
+    group.bench_function("header and SDP", |b| {
+        b.iter(|| features::compute_shape(&calls[pick()], &mut out).codecs);
+    });
+    group.bench_function("number tables", |b| {
+        b.iter(|| {
+            let number = calls[pick()].parts.caller();
+            About::of(number.as_ref(), &mut plan, &env.ranges, Timestamp(1))
+        });
+    });
+    group.bench_function("identity, number, transport, STIR, ISUP, lists", |b| {
+        b.iter(|| features::compute_message(&calls[pick()], &mut out));
+    });
+    let mut history = History::new(&HistoryConfig::default());
+    let mut recall = Recall::default();
+    let mut n = 0u64;
+    let mut look = |n: u64, recall: &mut Recall| {
+        let of = |kind: u64, i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ kind | 1;
+        let keys = CallKeys {
+            caller: of(1, n % 5_000),
+            network: of(2, n % 5_000),
+            callee: of(3, n * 7 % 9_000),
+            source: of(4, n % 50),
+            trunk: of(5, n % 3),
+            fingerprint: of(6, n % 60),
+            pair: of(7, n % 45_000),
+            range: of(8, n % 100),
+            country: of(9, n % 5),
+            profile: of(10, n % 5_000),
+            order: of(11, n % 6),
+            agent: of(12, n % 4),
+            codecs: of(13, n % 4),
+            agent_order: of(14, n % 12),
+            agent_sdp: of(15, n % 12),
+            ..CallKeys::default()
+        };
+        history.prefetch(of(16, n), &keys);
+        let time = Timestamp(1_760_000_000_000_000_000 + n * 1_000_000);
+        history.invite(of(16, n), (1, 1, 1), &keys, time, recall)
+    };
+    group.bench_function("history look-ups and counts", |b| {
+        b.iter(|| {
+            n += 1;
+            look(n, &mut recall)
+        });
+    });
+    group.bench_function("behaviour and profile", |b| {
+        b.iter(|| features::compute_history(black_box(&recall), &mut out));
+    });
+    group.bench_function("all of it", |b| {
+        b.iter(|| {
+            n += 1;
+            let i = pick();
+            let call = &mut calls[i];
+            call.parts = Parts::of(call.message, None);
+            let traits = features::compute_shape(call, &mut out);
+            call.caller_about =
+                About::of(call.parts.caller().as_ref(), &mut plan, &env.ranges, Timestamp(1));
+            call.callee_about =
+                About::of(call.parts.callee.as_ref(), &mut plan, &env.ranges, Timestamp(1));
+            features::compute_message(call, &mut out);
+            look(n, &mut recall);
+            features::compute_history(&recall, &mut out);
+            traits.codecs
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, steps, vector);
 criterion_main!(benches);

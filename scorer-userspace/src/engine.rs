@@ -482,8 +482,9 @@ fn network_of(address: std::net::IpAddr) -> [u8; 7] {
             [4, a, b, c, 0, 0, 0]
         }
         std::net::IpAddr::V6(v6) => {
-            let [a, b, c, d, e, f, ..] = v6.octets();
-            [6, a, b, c, d, e, f]
+            let mut network = [6; 7];
+            network[1..].copy_from_slice(&v6.octets()[..6]);
+            network
         }
     }
 }

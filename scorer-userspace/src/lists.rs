@@ -24,6 +24,7 @@ const SOURCES: usize = 1_024;
 /// Which lists name a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are the lists")]
+#[expect(clippy::struct_excessive_bools, reason = "one for each list")]
 pub struct Hits {
     pub allow_number: bool,
     pub allow_source: bool,

@@ -41,6 +41,12 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         readers.push(Reader::open(path)?);
     }
     let bytes: u64 = readers.iter().map(Reader::len).sum();
+    // A history larger than the captures could fill would cost more to clear than
+    // they cost to score. Of a pipe the length is not known.
+    if readers.iter().all(|reader| !reader.is_empty()) {
+        let enough = (bytes / 2).max(8 << 20) as usize;
+        config.engine.history.bytes = config.engine.history.bytes.min(enough);
+    }
     let bar = progress(bytes);
     let mut engine = Engine::new(&config.engine, model)?;
     let mut out = Vec::with_capacity(2 * BLOCK);

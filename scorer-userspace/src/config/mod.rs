@@ -50,7 +50,7 @@ pub struct StirConfig {
 
 impl Default for StirConfig {
     fn default() -> Self {
-        let keep = Duration::from_secs(86_400);
+        let keep = Duration::from_hours(24);
         Self { anchors: None, hosts: Vec::new(), folder: None, keep }
     }
 }
@@ -64,7 +64,7 @@ impl Default for Config {
             metrics: None,
             style: Style::default(),
             snapshot: None,
-            snapshot_every: Duration::from_secs(600),
+            snapshot_every: Duration::from_mins(10),
             stir: StirConfig::default(),
         }
     }

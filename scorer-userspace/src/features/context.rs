@@ -36,6 +36,7 @@ pub struct Call<'a> {
 
 /// The INVITE's parts.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 pub struct Parts<'a> {
     /// From.
     pub from: Option<NameAddr<'a>>,
@@ -85,12 +86,11 @@ impl<'a> Parts<'a> {
         let mut network_user = None;
         for identity in message.asserted_identities() {
             asserted += 1;
-            match identity.uri.scheme {
-                Scheme::Tel => asserted_tel = true,
-                _ => {
-                    asserted_sip = true;
-                    asserted_host = asserted_host.or(Some(identity.uri.host));
-                }
+            if identity.uri.scheme == Scheme::Tel {
+                asserted_tel = true;
+            } else {
+                asserted_sip = true;
+                asserted_host = asserted_host.or(Some(identity.uri.host));
             }
             asserted_uri = asserted_uri.or(Some(identity.uri));
             let user = user(Some(identity.uri)).filter(|user| !is_anonymous(user));

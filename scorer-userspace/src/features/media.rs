@@ -13,6 +13,7 @@ const LINES: usize = 256;
 
 /// What is gathered on the way through the lines.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 struct Offer<'a> {
     media: u16,
     formats: u16,

@@ -85,6 +85,30 @@ pub struct Fingerprint {
     profile: u64,
 }
 
+impl Fingerprint {
+    /// Adds the text to `out`, as [`fmt::Display`] writes it, without what that costs.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        fn hex(out: &mut Vec<u8>, before: &[u8], value: u64, digits: u32) {
+            out.extend_from_slice(before);
+            for place in (0..digits).rev() {
+                out.push(b"0123456789abcdef"[(value >> (4 * place) & 15) as usize]);
+            }
+        }
+        let [branch, call_id, tag] = self.grammars;
+        out.extend_from_slice(b"s1");
+        out.push(self.transport as u8);
+        hex(out, b"_b", u64::from(branch), 1);
+        hex(out, b"c", u64::from(call_id), 1);
+        hex(out, b"t", u64::from(tag), 1);
+        out.extend_from_slice(&[b'_', b'f', b'0' + self.family / 10 % 10, b'0' + self.family % 10]);
+        hex(out, b"_a", u64::from(self.allow), 4);
+        hex(out, b"_o", u64::from(self.supported), 4);
+        for part in [self.order, self.offer, self.profile] {
+            hex(out, b"_", part, 16);
+        }
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [branch, call_id, tag] = self.grammars;

@@ -212,8 +212,12 @@ impl History {
     /// the keys are known, and do something else before.
     pub fn prefetch(&self, dialog: u64, keys: &CallKeys) {
         self.dialogs.prefetch_keys(dialog);
-        keys.parties().iter().for_each(|key| self.entries.prefetch_keys(*key));
-        keys.few().iter().for_each(|key| self.few.prefetch_keys(*key));
+        for key in keys.parties() {
+            self.entries.prefetch_keys(key);
+        }
+        for key in keys.few() {
+            self.few.prefetch_keys(key);
+        }
         self.profiles.prefetch_keys(keys.profile);
     }
 
@@ -226,8 +230,12 @@ impl History {
         recall: &mut Recall,
     ) -> [bool; PARTIES] {
         let (parties, few) = (keys.parties(), keys.few());
-        parties.iter().for_each(|key| self.entries.prefetch_value(*key));
-        few.iter().for_each(|key| self.few.prefetch_value(*key));
+        for key in parties {
+            self.entries.prefetch_value(key);
+        }
+        for key in few {
+            self.few.prefetch_value(key);
+        }
         self.profiles.prefetch_value(keys.profile);
         let mut new_partners = [false; PARTIES];
         for (party, known) in recall.parties_mut().into_iter().enumerate() {

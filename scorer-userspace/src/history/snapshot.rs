@@ -200,9 +200,9 @@ impl History {
         self.fraud_signatures =
             signatures.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         for link in links.as_chunks::<12>().0.iter().take(super::LINKS) {
-            let [a, b, c, d, e, f, g, h, i, j, k, l] = *link;
-            let key = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-            self.links.insert(key, u32::from_le_bytes([i, j, k, l]));
+            let (key, count) = link.split_at(8);
+            let key: u64 = bytemuck::pod_read_unaligned(key);
+            self.links.insert(key, bytemuck::pod_read_unaligned(count));
         }
         true
     }

@@ -67,7 +67,7 @@ impl<V: Aged> Table<V> {
 
     fn set_of(&self, key: u64) -> usize {
         // The high half scaled to the number of sets: any number will do.
-        ((key >> 32) * self.keys.len() as u64 >> 32) as usize
+        (((key >> 32) * self.keys.len() as u64) >> 32) as usize
     }
 
     /// Has the keys on their way that a look-up of `key` will compare.
@@ -106,25 +106,24 @@ impl<V: Aged> Table<V> {
             return Some(Entry { value: &mut values[way], known: true, before: 0 });
         }
         let mut before = 0;
-        let way = match way(keys, 0) {
-            Some(way) => way,
-            None => {
-                let worths = values.map(|value| value.worth(now));
-                let (way, least) = worths
-                    .iter()
-                    .enumerate()
-                    .min_by(|a, b| a.1.total_cmp(b.1))
-                    .map_or((0, 0.0), |(way, worth)| (way, *worth));
-                if V::BY_FREQUENCY {
-                    before = self.frequency.add(key);
-                    if f32::from(before) + 1.0 <= least {
-                        self.refused += 1;
-                        return None;
-                    }
+        let way = if let Some(way) = way(keys, 0) {
+            way
+        } else {
+            let worths = values.map(|value| value.worth(now));
+            let (way, least) = worths
+                .iter()
+                .enumerate()
+                .min_by(|a, b| a.1.total_cmp(b.1))
+                .map_or((0, 0.0), |(way, worth)| (way, *worth));
+            if V::BY_FREQUENCY {
+                before = self.frequency.add(key);
+                if f32::from(before) + 1.0 <= least {
+                    self.refused += 1;
+                    return None;
                 }
-                self.evicted += 1;
-                way
             }
+            self.evicted += 1;
+            way
         };
         keys[way] = key;
         values[way] = V::zeroed();

@@ -1,5 +1,7 @@
 //! Calls, floods, restarts.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::{CallKeys, Event, History, HistoryConfig, Recall, Seen, SnapshotError, save};
 use crate::time::Timestamp;
 
@@ -170,7 +172,6 @@ fn a_restart_forgets_nothing() {
     history.label(mixed(9), true, 0, at(300));
     let secret = history.key(1, b"442079460123");
     save(&history, &path, at(301)).expect("saved");
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // Into tables of another size, too.

@@ -4,6 +4,9 @@
 /// Digits of a number at most; more are cut off.
 const DIGITS: usize = 32;
 
+/// Nature of address: an international number.
+const INTERNATIONAL: u8 = 4;
+
 /// Address digits, ASCII.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digits {
@@ -79,13 +82,11 @@ impl IsupNumber {
         if own.is_empty() {
             return false;
         }
-        match self.nature {
-            4 => own == digits,
-            // Without the country's code, with or without a trunk prefix.
-            _ => {
-                let own = own.strip_prefix(b"0").unwrap_or(own);
-                own.len() >= 3 && digits.ends_with(own)
-            }
+        if self.nature == INTERNATIONAL {
+            return own == digits;
         }
+        // Without the country's code, with or without a trunk prefix.
+        let own = own.strip_prefix(b"0").unwrap_or(own);
+        own.len() >= 3 && digits.ends_with(own)
     }
 }

@@ -124,7 +124,7 @@ fn ask(digits: &[u8]) -> Planned {
         PhoneNumberType::Pager => NumberKind::Pager,
         PhoneNumberType::UAN => NumberKind::Universal,
         PhoneNumberType::VoiceMail => NumberKind::Voicemail,
-        _ => NumberKind::Unknown,
+        PhoneNumberType::Unknown => NumberKind::Unknown,
     };
     let region = PHONE_NUMBER_UTIL
         .get_region_code_for_number(&number)

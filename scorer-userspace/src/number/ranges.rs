@@ -193,7 +193,7 @@ fn padded(digits: &[u8], with: u64) -> u64 {
 struct Lines {
     ranges: Vec<Range>,
     whole: Vec<(u64, u8, u16)>,
-    lines: usize,
+    read: usize,
 }
 
 impl Lines {
@@ -216,8 +216,8 @@ impl Lines {
             if length > LINE {
                 return Err(wrong("is longer than 1,024 bytes; is this a CSV file?"));
             }
-            self.lines += 1;
-            if self.lines > LINES {
+            self.read += 1;
+            if self.read > LINES {
                 return Err(wrong("there are more than five million lines; leave some out"));
             }
             let content = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii();

@@ -42,8 +42,7 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
     out.extend_from_slice(b"\",\"fingerprint\":\"");
     hex(verdict.fingerprint, out);
     out.extend_from_slice(b"\",\"signature\":\"");
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{}", a.signature);
+    a.signature.write(out);
     out.extend_from_slice(b"\",\"trunk\":");
     match a.trunk {
         Some(name) => string(name.as_bytes(), out),

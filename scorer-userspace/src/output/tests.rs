@@ -28,21 +28,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         probability: 0.87,
         latency: 0,
     };
-    let meta = PacketMeta {
-        timestamp: Timestamp(0),
-        source: ([192, 0, 2, 1], 5060).into(),
-        destination: "[2001:db8::1]:5061".parse().unwrap(),
-        transport: Transport::Udp,
-        ttl: 1,
-        dscp: 0,
-        ip_id: None,
-        dont_fragment: false,
-        udp_checksum_zero: None,
-        packets: 1,
-        stream_messages: None,
-        vlan: None,
-        tunnelled: false,
-    };
+    let meta = packet();
     let reasons = [Reason { feature: 3, value: 1.0, contribution }];
     let assessment = Assessment {
         verdict,
@@ -62,6 +48,24 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);
     out
+}
+
+fn packet() -> PacketMeta {
+    PacketMeta {
+        timestamp: Timestamp(0),
+        source: ([192, 0, 2, 1], 5060).into(),
+        destination: "[2001:db8::1]:5061".parse().unwrap(),
+        transport: Transport::Udp,
+        ttl: 1,
+        dscp: 0,
+        ip_id: None,
+        dont_fragment: false,
+        udp_checksum_zero: None,
+        packets: 1,
+        stream_messages: None,
+        vlan: None,
+        tunnelled: false,
+    }
 }
 
 const JSON: Style = Style { format: Format::Jsonl, mask: false, features: false };
@@ -119,6 +123,12 @@ fn features_by_name() {
     let (start, profile) = signature.rsplit_once('_').unwrap();
     assert_eq!(start, "s1u_b0c0t0_f00_a0000_o0000_0000000000000abc_0000000000000000");
     assert_eq!(profile.len(), 16);
+    // Written by hand, the same as formatted.
+    let meta_free = Traits { family: 29, branch: 11, allow: 0x3ff, ..Traits::default() };
+    let fingerprint = meta_free.text(7, &packet());
+    let mut by_hand = Vec::new();
+    fingerprint.write(&mut by_hand);
+    assert_eq!(by_hand, fingerprint.to_string().into_bytes());
 }
 
 #[test]

@@ -29,6 +29,7 @@ const HEADERS: usize = 8;
 
 /// What the Identity headers of a call say. The default is a call without any.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 pub struct Facts {
     /// Identity headers.
     pub count: u16,
@@ -118,12 +119,9 @@ pub fn examine(
     let mut chain = Chain::default();
     for value in message.values(HeaderName::Identity).take(HEADERS) {
         facts.count += 1;
-        let passport = match Passport::parse(value, scratch) {
-            Ok(passport) => passport,
-            Err(_) => {
-                facts.unreadable = true;
-                continue;
-            }
+        let Ok(passport) = Passport::parse(value, scratch) else {
+            facts.unreadable = true;
+            continue;
         };
         match passport.ppt {
             Ppt::Shaken => facts.shaken = true,

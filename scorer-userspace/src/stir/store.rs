@@ -23,7 +23,7 @@ const ENTRIES: usize = 4_096;
 /// Fetches that may wait.
 const QUEUE: usize = 256;
 /// After a failure it is not tried again for this long, longer each time.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 /// A URL at most, bytes.
 const URL: usize = 512;
 

@@ -108,7 +108,7 @@ fn store(
         anchors: anchors(anchor.as_bytes()).expect("anchors"),
         hosts: Vec::new(),
         folder: folder.map(Into::into),
-        keep: Duration::from_secs(86_400),
+        keep: Duration::from_hours(24),
     };
     let fetch = Canned { answer: Arc::clone(&answer), asked: Arc::clone(&asked) };
     (Store::new(config, Box::new(fetch)).expect("a thread"), answer, asked)

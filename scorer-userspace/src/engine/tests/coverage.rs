@@ -75,10 +75,15 @@ const NONE: (&str, &[u8]) = ("", b"");
 const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 10000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=maxptime:40\r\n";
 const ODD_SDP: &[u8] = b"v=0\no=user 1700000000 2 IN IP4 10.0.0.1\ns=SIP Call\nb=AS:84\nc=IN IP4 10.0.0.1\nt=0 0\na=ice-ufrag:x\na=fingerprint:sha-256 aa\nm=audio 23457 UDP/TLS/RTP/SAVPF 111 18 100 96\na=rtpmap:111 opus/48000/2\na=rtpmap:18 G729/8000\na=rtpmap:96 AMR/8000\na=rtpmap:100 telephone-event/8000\na=fmtp:111 x=1\na=ptime:30\na=maxptime:60\na=sendonly\na=rtcp:23458\na=rtcp-mux\nm=video 0 RTP/AVP 97\nm=image 9 udptl t38";
 
+/// A line's beginning, and what stands there instead.
+type Change<'a> = (&'a str, &'a str);
+/// Changes, then Content-Type and body.
+type Case<'a> = (Vec<Change<'a>>, (&'a str, &'a [u8]));
+
 /// Single calls, each odd in its own way.
 fn odd_calls() -> Vec<Vec<u8>> {
     let sdp = ("application/sdp", SDP);
-    let cases: Vec<(Vec<(&str, &str)>, (&str, &[u8]))> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (vec![], NONE),
         (vec![], sdp),
         (vec![], ("application/sdp", ODD_SDP)),
@@ -258,6 +263,7 @@ fn odd_calls() -> Vec<Vec<u8>> {
         (vec![("From", "From: <sip:+33123456789@x>;tag=1")], NONE),
         (vec![("From", "From: <sip:+442079460001@carrier.co.uk>;tag=1")], NONE),
         (vec![("", "Identity: junk")], NONE),
+        (vec![("", "Content-Length: 7")], NONE),
     ];
     let mut calls: Vec<Vec<u8>> = cases
         .iter()
@@ -426,7 +432,7 @@ fn store() -> (Store, Key) {
         anchors: anchors(anchor.as_bytes()).expect("anchors"),
         hosts: Vec::new(),
         folder: None,
-        keep: Duration::from_secs(3_600),
+        keep: Duration::from_hours(1),
     };
     let random = ring::rand::SystemRandom::new();
     let algorithm = &ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
@@ -596,6 +602,10 @@ fn habits(seen: &mut Seen, engine: &mut Engine) {
         let text = invite(1_200 + i, &[("From", &from)], ("application/sdp", SDP));
         send(seen, engine, &text, 90_000.0 + f64::from(i) / 10.0);
     }
+    // The callee answers one.
+    send(seen, engine, reply(1_259, "200 OK").as_bytes(), 90_010.0);
+    send(seen, engine, &invite(1_299, &[], NONE), 90_020.0);
+    send(seen, engine, reply(1_299, "486 Busy").as_bytes(), 90_021.0);
     // A device that is not what it says.
     for i in 0..6u32 {
         let agent = [("", "User-Agent: Asterisk PBX 18"), ("", "Subject: x")];
