@@ -51,6 +51,13 @@ pub(super) fn run(
             pcap::Writer::create(path).with_context(|| format!("cannot write {}", path.display()))
         })
         .transpose()?;
+    // Whatever is wrong with its files comes up before the tap is attached.
+    let mut engine = Engine::new(&config.engine, Arc::clone(&model))?;
+    keeping::restore(config, &mut engine, wall());
+    engine.history().populate();
+    if let Some(store) = keeping::certificates(&config.stir)? {
+        engine.set_store(Arc::new(store));
+    }
     let mut tap = Tap::attach(&config.tap)?;
     for attached in tap.attached() {
         let mode = if attached.native { "native" } else { "generic" };
@@ -73,11 +80,6 @@ pub(super) fn run(
         .name("writer".into())
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
-    let mut engine = Engine::new(&config.engine, model)?;
-    keeping::restore(config, &mut engine, wall());
-    if let Some(store) = keeping::certificates(&config.stir)? {
-        engine.set_store(Arc::new(store));
-    }
     let fresh = Arc::new(Fresh::default());
     let mut scoring = Scoring {
         engine,

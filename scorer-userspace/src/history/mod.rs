@@ -203,6 +203,14 @@ impl History {
             + self.dialogs.capacity()
     }
 
+    /// Takes all of its memory now, so that no call waits for it.
+    pub fn populate(&self) {
+        self.entries.populate();
+        self.few.populate();
+        self.profiles.populate();
+        self.dialogs.populate();
+    }
+
     /// Bytes it takes when all of it has been used.
     pub fn bytes(&self) -> usize {
         self.entries.bytes() + self.few.bytes() + self.profiles.bytes() + self.dialogs.bytes()

@@ -130,6 +130,12 @@ impl<V: Aged> Table<V> {
         Some(Entry { value: &mut values[way], known: false, before })
     }
 
+    /// Has all of its memory in place.
+    pub(super) fn populate(&self) {
+        self.keys.populate();
+        self.values.populate();
+    }
+
     /// Entries there is room for.
     pub(super) fn capacity(&self) -> usize {
         self.keys.len() * WAYS
