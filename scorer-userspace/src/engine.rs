@@ -141,11 +141,12 @@ impl Engine {
         self.scorer.model = model;
     }
 
-    /// Judges by other tables and lists from the next call on.
-    pub fn set_env(&mut self, env: Arc<Env>) {
+    /// Judges by other tables and lists from the next call on; gives back what was in
+    /// use, since freeing millions of ranges takes longer than a call.
+    pub fn set_env(&mut self, env: Arc<Env>) -> Arc<Env> {
         // What was remembered of addresses may be of another database.
         self.scorer.located = geo::Memory::new();
-        self.scorer.env = env;
+        std::mem::replace(&mut self.scorer.env, env)
     }
 
     /// Checks signatures with certificates from this store.

@@ -166,14 +166,25 @@ fn save(history: &History, path: &Path, now: Timestamp) {
     }
 }
 
-/// Tables and lists loaded anew, on their way to the scoring thread.
+/// Tables and lists loaded anew, on their way to the scoring thread, and the old ones
+/// on their way back.
 #[derive(Default)]
-pub(super) struct Fresh(Mutex<Option<Arc<Env>>>);
+pub(super) struct Fresh {
+    new: Mutex<Option<Arc<Env>>>,
+    old: Mutex<Vec<Arc<Env>>>,
+}
 
 impl Fresh {
     /// What is new, if anything is. Never waits.
     pub(super) fn take(&self) -> Option<Arc<Env>> {
-        self.0.try_lock().ok()?.take()
+        self.new.try_lock().ok()?.take()
+    }
+
+    /// Takes what is no longer in use, to be freed elsewhere.
+    pub(super) fn give_back(&self, env: Arc<Env>) {
+        if let Ok(mut old) = self.old.try_lock() {
+            old.push(env);
+        }
     }
 }
 
@@ -182,13 +193,15 @@ pub(super) async fn watch(config: &EnvConfig, fresh: &Fresh) {
     let mut watch = Watch::new(config);
     loop {
         tokio::time::sleep(LOOK).await;
+        let old = std::mem::take(&mut *fresh.old.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(old);
         if !watch.changed() {
             continue;
         }
         match Env::load(config) {
             Ok(env) => {
                 log::info!("tables and lists were read anew");
-                *fresh.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(env));
+                *fresh.new.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(env));
             }
             Err(error) => log::error!("{error}; what was loaded before stays in use"),
         }

@@ -43,7 +43,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 pub(super) fn run(
     config: &Config,
-    model: Arc<Model>,
+    model: &Arc<Model>,
     save: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
     let save = save
@@ -52,7 +52,7 @@ pub(super) fn run(
         })
         .transpose()?;
     // Whatever is wrong with its files comes up before the tap is attached.
-    let mut engine = Engine::new(&config.engine, Arc::clone(&model))?;
+    let mut engine = Engine::new(&config.engine, Arc::clone(model))?;
     keeping::restore(config, &mut engine, wall());
     engine.history().populate();
     if let Some(store) = keeping::certificates(&config.stir)? {
@@ -219,7 +219,7 @@ impl Scoring {
                 style.line(assessment, latency, block);
             });
             if let Some(env) = fresh.take() {
-                engine.set_env(env);
+                fresh.give_back(engine.set_env(env));
             }
             if let (Some(snapshots), Some(now)) = (&mut *snapshots.borrow_mut(), now) {
                 snapshots.step(engine.history(), now);

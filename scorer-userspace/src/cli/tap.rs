@@ -52,5 +52,5 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
     config.engine.assembler.secret = true;
     config.tap.object.clone_from(&args.object);
     config.metrics = args.metrics.or(config.metrics);
-    live::run(&config, model, args.save.as_deref())
+    live::run(&config, &model, args.save.as_deref())
 }
