@@ -5,7 +5,7 @@ const MONTHS: [&[u8]; 12] = [
 ];
 
 /// Seconds since 1970 of `Sat, 13 Nov 2010 23:29:00 GMT` (RFC 3261 section 20.17).
-pub(super) fn seconds(value: &[u8]) -> Option<i64> {
+pub(crate) fn seconds(value: &[u8]) -> Option<i64> {
     let comma = memchr::memchr(b',', value)?;
     let mut fields = value[comma + 1..].split(|b| *b == b' ').filter(|field| !field.is_empty());
     let number = |text: &[u8]| -> Option<i64> {

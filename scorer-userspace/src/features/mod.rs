@@ -22,6 +22,7 @@ mod stir;
 mod transport;
 
 pub use context::{Call, Parts};
+pub(crate) use date::seconds as date_seconds;
 pub use registry::{COUNT, FeatureDef, Group, Kind, REGISTRY, by_name, id, markdown, names};
 pub use signature::{Fingerprint, Traits};
 

@@ -15,7 +15,7 @@ mod tests;
 
 pub use certificate::{Anchor, Certificate, CertificateError, anchors};
 pub use fetch::{Fetch, FetchError, Https};
-pub use passport::{Passport, PassportError, Ppt, Scratch};
+pub use passport::{Compact, Passport, PassportError, Ppt, Scratch};
 pub use store::{Lookup, Store, StoreConfig};
 
 use crate::{
@@ -119,9 +119,16 @@ pub fn examine(
     let mut chain = Chain::default();
     for value in message.values(HeaderName::Identity).take(HEADERS) {
         facts.count += 1;
-        let Ok(passport) = Passport::parse(value, scratch) else {
-            facts.unreadable = true;
-            continue;
+        let passport = match Passport::parse(value, scratch) {
+            Ok(passport) => passport,
+            Err(PassportError::Compact) => {
+                compact(message, value, subject, store, budget, scratch, &mut facts);
+                continue;
+            }
+            Err(_) => {
+                facts.unreadable = true;
+                continue;
+            }
         };
         match passport.ppt {
             Ppt::Shaken => facts.shaken = true,
@@ -135,9 +142,34 @@ pub fn examine(
             continue;
         }
         claims(&passport, subject, &mut facts);
-        signature(&passport, subject, store, budget, &mut facts);
+        let signed = (&*passport.x5u, passport.signed, &passport.signature);
+        signature(signed, subject, store, budget, &mut facts);
     }
     facts
+}
+
+/// The compact form: the claims are the call's own, and only the signature can be wrong.
+fn compact(
+    message: &Message<'_>,
+    value: &[u8],
+    subject: &Subject<'_>,
+    store: Option<&Store>,
+    budget: &mut Budget,
+    scratch: &mut Scratch,
+    facts: &mut Facts,
+) {
+    let date = message.header(HeaderName::Date).and_then(crate::features::date_seconds);
+    let ends = subject.caller.zip(subject.callee);
+    let found = date.zip(ends).and_then(|(iat, (orig, dest))| {
+        Compact::parse(value, (orig.as_bytes(), dest.as_bytes()), iat, scratch).map(|c| (c, iat))
+    });
+    let Some((passport, iat)) = found else {
+        facts.unreadable = true;
+        return;
+    };
+    facts.age = Some((subject.now.0 / 1_000_000_000) as i64 - iat);
+    let signed = (passport.x5u, passport.signed, &passport.signature);
+    signature(signed, subject, store, budget, facts);
 }
 
 fn claims(passport: &Passport<'_>, subject: &Subject<'_>, facts: &mut Facts) {
@@ -161,15 +193,15 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 fn signature(
-    passport: &Passport<'_>,
+    (x5u, signed, signature): (&str, &[u8], &[u8; 64]),
     subject: &Subject<'_>,
     store: Option<&Store>,
     budget: &mut Budget,
     facts: &mut Facts,
 ) {
     let Some(store) = store else { return };
-    facts.host_known = Some(store.knows_host(&passport.x5u));
-    let certificate = match store.look_up(&passport.x5u, subject.now) {
+    facts.host_known = Some(store.knows_host(x5u));
+    let certificate = match store.look_up(x5u, subject.now) {
         Lookup::Ready(certificate) => certificate,
         Lookup::Pending => {
             facts.pending = true;
@@ -182,7 +214,7 @@ fn signature(
     facts.expired = Some(!certificate.is_valid_at(now));
     facts.covers = subject.caller.and_then(|caller| certificate.covers(caller.as_bytes()));
     if budget.take(subject.now) {
-        facts.valid = Some(certificate.verifies(passport.signed, &passport.signature));
+        facts.valid = Some(certificate.verifies(signed, signature));
     }
 }
 

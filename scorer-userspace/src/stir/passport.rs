@@ -61,6 +61,7 @@ impl fmt::Display for PassportError {
 pub struct Scratch {
     header: Vec<u8>,
     payload: Vec<u8>,
+    signed: String,
 }
 
 /// A PASSporT in full form.
@@ -192,7 +193,7 @@ impl<'a> Passport<'a> {
             out.clear();
             URL_SAFE_NO_PAD.decode_vec(text, out).map_err(|_| PassportError::Base64)
         };
-        let Scratch { header, payload } = scratch;
+        let Scratch { header, payload, .. } = scratch;
         decode(&token[..first], header)?;
         decode(&token[first + 1..second], payload)?;
         let mut signature = [0; 64];
@@ -229,6 +230,66 @@ impl<'a> Passport<'a> {
             signed: &token[..second],
             signature,
         })
+    }
+}
+
+/// A PASSporT in compact form (RFC 8225 section 7): the signature alone. The claims
+/// are the call's own, put together as the signer must have done.
+#[derive(Debug)]
+pub struct Compact<'a> {
+    /// Where its certificate is.
+    pub x5u: &'a str,
+    /// What must have been signed.
+    pub signed: &'a [u8],
+    /// The signature, r and s.
+    pub signature: [u8; 64],
+}
+
+impl<'a> Compact<'a> {
+    /// Reads `..signature;info=<…>` for a call from `orig` to `dest` (digits), signed at
+    /// `iat` (the Date header, RFC 8224 section 4.1). `None` when it cannot be put
+    /// together. Extensions other than `ppt` have claims that only the full form tells.
+    pub fn parse(
+        value: &'a [u8],
+        (orig, dest): (&[u8], &[u8]),
+        iat: i64,
+        scratch: &'a mut Scratch,
+    ) -> Option<Self> {
+        if value.len() > LONGEST {
+            return None;
+        }
+        let end = value.iter().position(|b| *b == b';')?;
+        let token = value[..end].trim_ascii().strip_prefix(b"..")?;
+        let mut signature = [0; 64];
+        let length = URL_SAFE_NO_PAD.decode_slice(token, &mut signature);
+        if length != Ok(64) {
+            return None;
+        }
+        let info = memchr::memmem::find(&value[end..], b"info=<")? + end + 6;
+        let x5u = &value[info..info + value[info..].iter().position(|b| *b == b'>')?];
+        let plain = |text: &[u8]| text.iter().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(b));
+        if !plain(x5u) {
+            return None;
+        }
+        let x5u = std::str::from_utf8(x5u).ok()?;
+        let Scratch { header, payload, signed } = scratch;
+        header.clear();
+        header.extend_from_slice(br#"{"alg":"ES256","typ":"passport","x5u":""#);
+        header.extend_from_slice(x5u.as_bytes());
+        header.extend_from_slice(br#""}"#);
+        payload.clear();
+        payload.extend_from_slice(br#"{"dest":{"tn":[""#);
+        payload.extend_from_slice(dest);
+        payload.extend_from_slice(br#""]},"iat":"#);
+        payload.extend_from_slice(itoa::Buffer::new().format(iat).as_bytes());
+        payload.extend_from_slice(br#","orig":{"tn":""#);
+        payload.extend_from_slice(orig);
+        payload.extend_from_slice(br#""}}"#);
+        signed.clear();
+        URL_SAFE_NO_PAD.encode_string(header, signed);
+        signed.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, signed);
+        Some(Self { x5u, signed: signed.as_bytes(), signature })
     }
 }
 

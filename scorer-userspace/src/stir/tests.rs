@@ -247,6 +247,33 @@ fn forwarded_calls() {
 }
 
 #[test]
+fn the_compact_form() {
+    let ca = ca();
+    let signer = signer(&ca, NOW as i64 - 86_400, 30, None);
+    let (store, ..) = store(&signer.pem, &ca.pem, None);
+    settled(&store, Timestamp::new(NOW, 0));
+    // 22:13:20 on that day is NOW.
+    let header = format!(r#"{{"alg":"ES256","typ":"passport","x5u":"{URL}"}}"#);
+    let payload = format!(
+        r#"{{"dest":{{"tn":["442079460002"]}},"iat":{NOW},"orig":{{"tn":"442079460001"}}}}"#
+    );
+    let full = identity(&signer, &header, &payload);
+    let token = full.split(';').next().expect("a token");
+    let compact = format!("..{};info=<{URL}>", token.rsplit('.').next().expect("a signature"));
+    let dated = |value: &str, seconds: u32| {
+        format!("{value}\r\nDate: Tue, 14 Nov 2023 22:13:{seconds:02} GMT")
+    };
+    let call =
+        |value: &str, callee: &str| examined(&[value], "+442079460001", callee, Some(&store));
+    let facts = call(&dated(&compact, 20), "+442079460002");
+    assert_eq!((facts.valid, facts.age, facts.unreadable), (Some(true), Some(0), false));
+    // Another callee or another time is not what was signed; without a Date nobody knows.
+    assert_eq!(call(&dated(&compact, 20), "+442079460003").valid, Some(false));
+    assert_eq!(call(&dated(&compact, 21), "+442079460002").valid, Some(false));
+    assert!(call(&compact, "+442079460002").unreadable);
+}
+
+#[test]
 fn values_that_cannot_be_read() {
     let parse = |text: &str| Passport::parse(text.as_bytes(), &mut Scratch::default()).map(drop);
     let b64 = |text: &str| URL_SAFE_NO_PAD.encode(text);
