@@ -70,6 +70,7 @@ fn steps(c: &mut Criterion) {
     // New Call-IDs each time round: what is measured is calls, not repetitions.
     let mut engine =
         Engine::new(&EngineConfig::default(), Arc::clone(&model)).expect("the built-in tables");
+    engine.history().populate();
     let mut out = Vec::new();
     let mut serial = 0u64;
     let mut calls: Vec<(usize, Vec<u8>)> =
@@ -90,7 +91,7 @@ fn steps(c: &mut Criterion) {
             });
         });
     }
-    assert!(engine.stats().verdicts() > serial / 2, "every iteration is a call");
+    assert!(engine.stats().verdicts() >= serial / 2, "every iteration is a call");
     group.finish();
 }
 
@@ -172,9 +173,10 @@ fn vector(c: &mut Criterion) {
         b.iter(|| features::compute_message(&calls[pick()], &mut out));
     });
     let mut history = History::new(&HistoryConfig::default());
+    history.populate();
     let mut recall = Recall::default();
     let mut n = 0u64;
-    let mut look = |n: u64, recall: &mut Recall| {
+    let mut look = |n: u64, recall: &mut Recall, meanwhile: &mut dyn FnMut()| {
         let of = |kind: u64, i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ kind | 1;
         let keys = CallKeys {
             caller: of(1, n % 5_000),
@@ -195,13 +197,14 @@ fn vector(c: &mut Criterion) {
             ..CallKeys::default()
         };
         history.prefetch(of(16, n), &keys);
+        meanwhile();
         let time = Timestamp(1_760_000_000_000_000_000 + n * 1_000_000);
         history.invite(of(16, n), (1, 1, 1), &keys, time, recall)
     };
     group.bench_function("history look-ups and counts", |b| {
         b.iter(|| {
             n += 1;
-            look(n, &mut recall)
+            look(n, &mut recall, &mut || {})
         });
     });
     group.bench_function("behaviour and profile", |b| {
@@ -218,8 +221,7 @@ fn vector(c: &mut Criterion) {
                 About::of(call.parts.caller().as_ref(), &mut plan, &env.ranges, Timestamp(1));
             call.callee_about =
                 About::of(call.parts.callee.as_ref(), &mut plan, &env.ranges, Timestamp(1));
-            features::compute_message(call, &mut out);
-            look(n, &mut recall);
+            look(n, &mut recall, &mut || features::compute_message(call, &mut out));
             features::compute_history(&recall, &mut out);
             traits.codecs
         });
