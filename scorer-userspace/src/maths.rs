@@ -21,10 +21,10 @@ pub fn ln_1p(x: f32) -> f32 {
     if x.is_nan() { x } else { value }
 }
 
-/// Entropy of a text's bytes, bits a byte over 6, from its first 64 bytes; NaN for an
+/// Entropy of a text's bytes, bits a byte over 6, from its first 32 bytes; NaN for an
 /// empty one.
 pub fn entropy(text: &[u8]) -> f32 {
-    let text = &text[..text.len().min(64)];
+    let text = &text[..text.len().min(32)];
     if text.is_empty() {
         return f32::NAN;
     }

@@ -177,9 +177,47 @@ fn asks_privacy(message: &Message<'_>) -> bool {
 
 /// A host that is an IP address.
 pub(super) fn address(host: &[u8]) -> Option<IpAddr> {
-    // Names begin with a letter far more often than not: cheap to tell.
-    let first = host.first()?;
-    if !first.is_ascii_hexdigit() && *first != b':' {
+    // Names end with a letter, and addresses of IPv4 begin and end with a digit: told
+    // by hand, since nearly every host is one or the other.
+    match (host.first()?, host.last()?) {
+        (b'0'..=b'9', b'0'..=b'9') if host.len() <= 15 => {
+            dotted(host).map(Into::into).or_else(|| slow(host))
+        }
+        (first, _) if first.is_ascii_hexdigit() || *first == b':' => slow(host),
+        _ => None,
+    }
+}
+
+/// Four decimal numbers up to 255 without leading zeros (RFC 3986 section 3.2.2).
+fn dotted(host: &[u8]) -> Option<[u8; 4]> {
+    let (mut octets, mut at) = ([0; 4], 0);
+    let (mut value, mut digits) = (0u16, 0);
+    for byte in host {
+        if *byte == b'.' {
+            if digits == 0 || at == 3 {
+                return None;
+            }
+            octets[at] = value as u8;
+            (at, value, digits) = (at + 1, 0, 0);
+            continue;
+        }
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || (digits > 0 && value == 0) {
+            return None;
+        }
+        value = value * 10 + u16::from(digit);
+        digits += 1;
+        if value > 255 {
+            return None;
+        }
+    }
+    octets[at] = value as u8;
+    (at == 3 && digits > 0).then_some(octets)
+}
+
+/// IPv6, in all its forms.
+fn slow(host: &[u8]) -> Option<IpAddr> {
+    if !host.contains(&b':') {
         return None;
     }
     std::str::from_utf8(host).ok()?.parse().ok()
@@ -201,4 +239,20 @@ pub(super) fn is_private(address: IpAddr) -> bool {
 
 pub(super) fn is_private_host(host: &[u8]) -> bool {
     address(host).is_some_and(is_private)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::address;
+
+    proptest! {
+        #[test]
+        fn addresses_are_those_of_the_standard_library(
+            host in "[0-9]{1,3}(\\.[0-9]{1,3}){2,4}|[0-9a-f:.]{0,24}|[a-z0-9.-]{0,20}",
+        ) {
+            prop_assert_eq!(address(host.as_bytes()), host.parse().ok(), "{}", host);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     maths::{entropy, ln_1p},
-    sip::{HeaderName, Message},
+    sip::{HeaderName, Message, Via},
 };
 
 /// Headers that may stand once only (RFC 3261 section 20, table 2, and others).
@@ -131,8 +131,11 @@ fn path(call: &Call<'_>, out: &mut Vector) {
     let (message, parts) = (call.message, &call.parts);
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
     let (mut private, mut received, mut transports, mut vias) = (false, false, 0u8, 0u16);
-    for via in message.vias() {
+    for value in message.values(HeaderName::Via) {
+        // The first was read already.
+        let via = if vias == 0 { parts.via } else { Via::parse(value) };
         vias += 1;
+        let Some(via) = via else { continue };
         let host = address(via.host);
         private |= host.is_some_and(is_private);
         transports |= match via.transport {

@@ -25,14 +25,16 @@ pub(super) fn after(seconds: f32) -> [f32; 5] {
 /// 2^x for -120 <= x <= 0, within 3e-7 of it.
 #[inline(always)]
 fn exp2(x: f32) -> f32 {
-    // Rounded to nearest: x is not above 0. `as` saturates, and x is in range.
-    let whole = (x - 0.5) as i32;
-    let r = (x - whole as f32) * std::f32::consts::LN_2;
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits: no
+    // conversions, so that all lanes go through vector registers.
+    const MAGIC: f32 = 12_582_912.0;
+    let shifted = x + MAGIC;
+    let r = (x - (shifted - MAGIC)) * std::f32::consts::LN_2;
     // Taylor's series of e^r; |r| <= 0.35.
     let power = 1.0
         + r * (1.0
             + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r / 720.0)))));
-    power * f32::from_bits(((whole + 127) as u32) << 23)
+    power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 #[cfg(test)]
