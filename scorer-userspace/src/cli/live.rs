@@ -235,6 +235,7 @@ impl Scoring {
                     engine: *engine.stats(),
                     assembler: engine.packets(),
                     evicted: engine.evicted(),
+                    refused: engine.history().refused(),
                     skipped: snapshot.skipped,
                 };
             }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub assembler: AssemblerStats,
     /// History entries that made room.
     pub evicted: u64,
+    /// Keys that a full history did not let in.
+    pub refused: u64,
     /// Ring records refused.
     pub skipped: u64,
 }

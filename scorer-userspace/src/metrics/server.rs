@@ -75,6 +75,7 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     }
     add("scorer_ring_records_refused_total", "", snapshot.skipped);
     add("scorer_history_evicted_total", "", snapshot.evicted);
+    add("scorer_history_refused_total", "", snapshot.refused);
     add("scorer_output_dropped_total", "", shared.output_dropped.load(Ordering::Relaxed));
     add("scorer_build_info", env!("CARGO_PKG_VERSION"), 1);
     add("scorer_model_info", &format!("{} {:016x}", shared.model.0, shared.model.1), 1);

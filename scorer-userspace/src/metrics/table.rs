@@ -66,6 +66,12 @@ pub const FAMILIES: &[Family] = &[
         help: "History entries that made room for others.",
     },
     Family {
+        name: "scorer_history_refused_total",
+        kind: "counter",
+        label: "",
+        help: "Keys that the full history did not let in: a flood of numbers that call once does this.",
+    },
+    Family {
         name: "scorer_output_dropped_total",
         kind: "counter",
         label: "",
