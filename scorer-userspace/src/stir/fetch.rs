@@ -8,6 +8,7 @@ use std::{
 use ureq::{
     Agent,
     http::Uri,
+    tls::{RootCerts, TlsConfig},
     unversioned::{
         resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
         transport::{DefaultConnector, NextTimeout},
@@ -51,15 +52,16 @@ pub struct Https {
 impl Https {
     /// As it is to be used.
     pub fn new() -> Self {
-        Self::with(false)
+        Self::with(false, RootCerts::WebPki)
     }
 
     /// `anywhere` allows private addresses, for tests.
-    pub(super) fn with(anywhere: bool) -> Self {
+    pub(super) fn with(anywhere: bool, roots: RootCerts) -> Self {
         let config = Agent::config_builder()
             .https_only(true)
             .max_redirects(0)
             .timeout_global(Some(TIMEOUT))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("scorer/", env!("CARGO_PKG_VERSION")))
             .build();
         let resolver = Public { inner: DefaultResolver::default(), anywhere };

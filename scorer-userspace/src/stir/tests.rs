@@ -374,9 +374,72 @@ fn only_public_addresses_are_connected_to() {
     assert!(listener.accept().is_err(), "a connection was made");
     // With the switch of tests it is made, and a server that says nothing times out.
     let start = std::time::Instant::now();
-    assert!(Https::with(true).fetch(&format!("https://127.0.0.1:{port}/x")).is_err());
+    assert!(
+        Https::with(true, ureq::tls::RootCerts::WebPki)
+            .fetch(&format!("https://127.0.0.1:{port}/x"))
+            .is_err()
+    );
     assert!(listener.accept().is_ok(), "no connection was made");
     assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+/// Serves `body` over HTTPS on loopback, once for each connection; its port.
+fn serve(ca: &Ca, status: &str, body: Vec<u8>) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("params");
+    let key = KeyPair::generate().expect("a key");
+    let leaf = params.signed_by(&key, &ca.issuer).expect("signed");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key.into())
+        .expect("a certificate");
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nLocation: https://localhost:{port}/b\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).expect("a session");
+            let mut stream = rustls::StreamOwned::new(session, stream);
+            let mut request = [0; 2_048];
+            // What goes wrong here is the client's to tell.
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    port
+}
+
+#[test]
+fn certificates_come_over_https() {
+    let ca = ca();
+    let signer = signer(&ca, NOW as i64 - 86_400, 30, None);
+    let root = ureq::tls::Certificate::from_pem(ca.pem.as_bytes()).expect("a root").to_owned();
+    let roots = || ureq::tls::RootCerts::new_with_certs(std::slice::from_ref(&root));
+    let https = Https::with(true, roots());
+    let fetch = |status: &str, body: &[u8]| {
+        let port = serve(&ca, status, body.to_vec());
+        https.fetch(&format!("https://localhost:{port}/sti.pem"))
+    };
+    let pem = fetch("200 OK", signer.pem.as_bytes()).expect("fetched");
+    assert_eq!(pem, signer.pem.as_bytes());
+    // Too much, a redirect, an error page, a server nobody vouches for.
+    let large = fetch("200 OK", &vec![b'x'; 100 << 10]).expect_err("too large").to_string();
+    assert!(large.contains("limit") || large.contains("large"), "{large}");
+    for status in ["302 Found", "404 Not Found", "500 Oops"] {
+        assert!(fetch(status, signer.pem.as_bytes()).is_err(), "{status}");
+    }
+    let port = serve(&ca, "200 OK", b"x".to_vec());
+    let strict = Https::with(true, ureq::tls::RootCerts::WebPki);
+    assert!(strict.fetch(&format!("https://localhost:{port}/sti.pem")).is_err());
 }
 
 #[test]
