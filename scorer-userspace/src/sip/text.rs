@@ -71,6 +71,10 @@ impl<'a> Iterator for Values<'a> {
 }
 
 fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
+    // Most lines have one value.
+    if memchr::memchr(b',', text).is_none() {
+        return (text, &[]);
+    }
     let mut i = 0;
     let mut inside = false;
     while let Some(byte) = text.get(i) {

@@ -69,12 +69,16 @@ impl Reasons {
         // Twice as many as are shown, so that what is grouped can still rise.
         let mut found = [none; 2 * REASONS];
         let mut count = 0;
-        for (feature, contribution) in (0u16..).zip(contributions) {
-            // NaN is none either.
-            if contribution.is_nan() || *contribution < LEAST {
-                continue;
-            }
-            let index = usize::from(feature);
+        // A few of hundreds count: eight are passed over at a time. NaN is none either.
+        let counts = |contribution: &f32| *contribution >= LEAST;
+        let some = contributions
+            .chunks(8)
+            .enumerate()
+            .filter(|(_, chunk)| chunk.iter().fold(false, |any, c| any | counts(c)))
+            .flat_map(|(i, chunk)| (8 * i..).zip(chunk))
+            .filter(|(_, contribution)| counts(contribution));
+        for (index, contribution) in some {
+            let feature = index as u16;
             let text = REGISTRY.get(index).map_or("", |feature| feature.reason);
             let same = found[..count]
                 .iter_mut()
