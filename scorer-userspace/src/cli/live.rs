@@ -51,6 +51,10 @@ pub(super) fn run(
             pcap::Writer::create(path).with_context(|| format!("cannot write {}", path.display()))
         })
         .transpose()?;
+    thread::Builder::new()
+        .name("warm-up".into())
+        .spawn(crate::number::warm_up)
+        .context("cannot start a thread")?;
     // Whatever is wrong with its files comes up before the tap is attached.
     let mut engine = Engine::new(&config.engine, Arc::clone(model))?;
     keeping::restore(config, &mut engine, wall());

@@ -107,6 +107,19 @@ impl std::fmt::Debug for Plan {
     }
 }
 
+/// Has libphonenumber compile its patterns, which it does when a country is first asked
+/// for: milliseconds that no call should wait. Half a second for all of them; meant for
+/// a thread of its own at start.
+pub fn warm_up() {
+    for region in PHONE_NUMBER_UTIL.get_supported_regions() {
+        // A fixed line's number is compared with the patterns of every other kind first.
+        let Ok(number) = PHONE_NUMBER_UTIL.get_example_number(region) else { continue };
+        let code = number.country_code();
+        let national = PHONE_NUMBER_UTIL.get_national_significant_number(&number);
+        std::hint::black_box(ask(format!("{code}{national}").as_bytes()));
+    }
+}
+
 fn ask(digits: &[u8]) -> Planned {
     let not = Planned { valid: Some(false), ..Planned::default() };
     let Ok(text) = std::str::from_utf8(digits) else { return not };
