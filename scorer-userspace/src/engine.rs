@@ -337,9 +337,7 @@ impl Scorer {
         };
         call.caller_about = about(call.parts.caller().as_ref());
         call.callee_about = about(call.parts.callee.as_ref());
-        let order = call.message.scan().fingerprint;
         let numbers = [call.parts.shown.as_ref(), call.parts.network.as_ref()];
-        let signature = traits.signature(order, meta);
         // What is signed is the network's number, where it is known.
         let subject = Subject {
             caller: call.parts.network.as_ref().or(call.parts.shown.as_ref()),
@@ -349,7 +347,7 @@ impl Scorer {
         let store = self.store.as_deref();
         let (budget, passports) = (&mut self.budget, &mut self.passports);
         call.stir = stir::examine(call.message, &subject, store, budget, passports);
-        call.hits = env.lists.look(numbers, order, signature, source, meta.timestamp);
+        call.hits = env.lists.look(numbers, traits.order, traits.signature, source, meta.timestamp);
     }
 
     fn assess(
@@ -394,7 +392,7 @@ impl Scorer {
             to_user: parts.to_user(),
             network_number: parts.network_user,
             meta: *call.meta,
-            signature: traits.text(call.message.scan().fingerprint, call.meta),
+            signature: traits.text(call.meta),
             trunk: call
                 .place
                 .trunk
@@ -409,7 +407,6 @@ impl Scorer {
 /// Who calls whom, how, and from where.
 fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKeys {
     let (parts, meta) = (&call.parts, call.meta);
-    let order_hash = call.message.scan().fingerprint;
     let source = history.address_key(meta.source.ip());
     let of_number = |number: &Number| history.key(NUMBER, number.as_bytes());
     let network = parts.network.as_ref().map_or(0, of_number);
@@ -423,7 +420,7 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
     );
     let callee =
         parts.callee.as_ref().map_or_else(|| history.key(USER, parts.callee_user()), of_number);
-    let fingerprint = history.join(source, order_hash | 1);
+    let fingerprint = history.join(source, traits.order | 1);
     let seven = |number: &Number| {
         let digits = number.as_bytes();
         history.key(RANGE, &digits[..digits.len().min(7)])
@@ -456,12 +453,12 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
         },
         profile,
         origid: trait_key(3, call.stir.origid),
-        order: trait_key(1, order_hash),
+        order: trait_key(1, traits.order),
         agent,
         codecs: trait_key(2, traits.codecs),
-        agent_order: history.join(agent, order_hash | 1),
+        agent_order: history.join(agent, traits.order | 1),
         agent_sdp: history.join(agent, traits.shape | 1),
-        signature: traits.signature(order_hash, meta),
+        signature: traits.signature,
         dialled: parts.callee.as_ref().map_or(0, last_digits),
         withheld: parts.withheld(),
         night: hour.is_some_and(|hour| !(7..23).contains(&hour)),

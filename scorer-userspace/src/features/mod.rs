@@ -35,10 +35,10 @@ pub type Vector = [f32; COUNT];
 /// history knows them. Features of other groups are NaN after this.
 pub fn compute_shape<'a>(call: &Call<'a>, out: &mut Vector) -> Traits<'a> {
     out.fill(f32::NAN);
-    let mut traits = Traits::default();
+    let mut traits = Traits { order: call.message.scan().fingerprint, ..Traits::default() };
     header::fill(call, out, &mut traits);
     media::fill(call, out, &mut traits);
-    traits
+    traits.signed(call.meta)
 }
 
 /// Computes the other features that the message alone gives.

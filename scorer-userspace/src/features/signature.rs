@@ -8,6 +8,8 @@ use crate::capture::{PacketMeta, Transport};
 /// What headers and offer are like, as far as the history keeps count of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traits<'a> {
+    /// The kernel's hash of the header order.
+    pub order: u64,
     /// Product of the User-Agent.
     pub agent: Option<&'a [u8]>,
     /// Its family, 0 for an unknown one.
@@ -26,18 +28,21 @@ pub struct Traits<'a> {
     pub codecs: u64,
     /// Hash of the kinds of SDP lines and attributes in their order; 0 without.
     pub shape: u64,
+    /// See [`Self::signed`].
+    pub signature: u64,
 }
 
 impl Traits<'_> {
-    /// 64 bits of which calls of one stack and path have most alike: each trait has
-    /// its own place. `order` is the kernel's hash of the header order.
-    pub fn signature(&self, order: u64, meta: &PacketMeta) -> u64 {
+    /// These traits with their signature: 64 bits of which calls of one stack and path
+    /// have most alike, since each trait has its own place.
+    #[must_use]
+    pub fn signed(self, meta: &PacketMeta) -> Self {
         let place = |value: u64, bits: u32, at: u32| {
             // Spread, so that two values differ in about half their bits.
             let spread = (value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             (spread >> (64 - bits)) << at
         };
-        place(order | 1, 14, 0)
+        let signature = place(self.order | 1, 14, 0)
             | place(u64::from(self.family) + 1, 6, 14)
             | place(u64::from(self.branch) + 1, 5, 20)
             | place(u64::from(self.call_id) + 1, 5, 25)
@@ -47,11 +52,12 @@ impl Traits<'_> {
             | place(self.codecs | 1, 7, 46)
             | place(self.shape | 1, 7, 53)
             | place(u64::from(super::transport::initial_ttl(meta.ttl)), 2, 60)
-            | place(u64::from(meta.transport == Transport::Tcp) + 1, 2, 62)
+            | place(u64::from(meta.transport == Transport::Tcp) + 1, 2, 62);
+        Self { signature, ..self }
     }
 
     /// The fingerprint in text, version 1.
-    pub fn text(&self, order: u64, meta: &PacketMeta) -> Fingerprint {
+    pub fn text(&self, meta: &PacketMeta) -> Fingerprint {
         let transport = match (meta.transport, meta.source.is_ipv6()) {
             (Transport::Udp, false) => 'u',
             (Transport::Udp, true) => 'U',
@@ -64,9 +70,9 @@ impl Traits<'_> {
             family: self.family,
             allow: self.allow,
             supported: self.supported,
-            order,
+            order: self.order,
             offer: self.codecs.rotate_left(17) ^ self.shape,
-            profile: self.signature(order, meta),
+            profile: self.signature,
         }
     }
 }
@@ -86,7 +92,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Adds the text to `out`, as [`fmt::Display`] writes it, without what that costs.
+    /// Adds the text to `out`, without what formatting costs.
     pub fn write(&self, out: &mut Vec<u8>) {
         fn hex(out: &mut Vec<u8>, before: &[u8], value: u64, digits: u32) {
             out.extend_from_slice(before);
@@ -111,17 +117,8 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [branch, call_id, tag] = self.grammars;
-        write!(
-            f,
-            "s1{}_b{branch:x}c{call_id:x}t{tag:x}_f{:02}_a{:04x}_o{:04x}_{:016x}_{:016x}_{:016x}",
-            self.transport,
-            self.family,
-            self.allow,
-            self.supported,
-            self.order,
-            self.offer,
-            self.profile
-        )
+        let mut text = Vec::with_capacity(96);
+        self.write(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }

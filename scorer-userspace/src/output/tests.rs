@@ -39,7 +39,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         to_user: user,
         network_number: None,
         meta,
-        signature: Traits::default().text(0xabc, &meta),
+        signature: Traits { order: 0xabc, ..Traits::default() }.text(&meta),
         trunk: Some("carrier-a"),
         features: &[1.5, f32::NAN],
         reasons: &reasons,
@@ -124,8 +124,8 @@ fn features_by_name() {
     assert_eq!(start, "s1u_b0c0t0_f00_a0000_o0000_0000000000000abc_0000000000000000");
     assert_eq!(profile.len(), 16);
     // Written by hand, the same as formatted.
-    let meta_free = Traits { family: 29, branch: 11, allow: 0x3ff, ..Traits::default() };
-    let fingerprint = meta_free.text(7, &packet());
+    let meta_free = Traits { family: 29, branch: 11, allow: 0x3ff, order: 7, ..Traits::default() };
+    let fingerprint = meta_free.text(&packet());
     let mut by_hand = Vec::new();
     fingerprint.write(&mut by_hand);
     assert_eq!(by_hand, fingerprint.to_string().into_bytes());
