@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod model;
 pub mod number;
 pub mod output;
+pub mod simulate;
 pub mod sip;
 pub mod stir;
 pub mod tap;

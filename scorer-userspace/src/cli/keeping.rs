@@ -43,19 +43,28 @@ pub(super) fn restore(config: &Config, engine: &mut Engine, now: Timestamp) {
 
 /// Certificates of signers, fetched by a thread of their own; none without anchors.
 pub(super) fn certificates(config: &StirConfig) -> anyhow::Result<Option<Store>> {
+    let Some(config) = store_config(config)? else { return Ok(None) };
+    let store = Store::new(config, Box::new(Https::new())).context("cannot start a thread")?;
+    Ok(Some(store))
+}
+
+/// Certificates in the configured folder, and no others: nothing is fetched.
+pub(super) fn kept_certificates(config: &StirConfig) -> anyhow::Result<Option<Store>> {
+    Ok(store_config(config)?.map(Store::offline))
+}
+
+fn store_config(config: &StirConfig) -> anyhow::Result<Option<StoreConfig>> {
     let Some(path) = &config.anchors else { return Ok(None) };
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let anchors = stir::anchors(&text)
         .with_context(|| format!("{} cannot be used as trust anchors", path.display()))?;
     anyhow::ensure!(!anchors.is_empty(), "{} has no certificate in PEM form", path.display());
-    let store = StoreConfig {
+    Ok(Some(StoreConfig {
         anchors,
         hosts: config.hosts.clone(),
         folder: config.folder.clone(),
         keep: config.keep,
-    };
-    let store = Store::new(store, Box::new(Https::new())).context("cannot start a thread")?;
-    Ok(Some(store))
+    }))
 }
 
 /// What goes to the thread that writes.

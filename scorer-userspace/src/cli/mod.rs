@@ -10,8 +10,10 @@ mod features;
 mod keeping;
 mod live;
 mod replay;
+mod simulate;
 mod summary;
 mod tap;
+mod vectors;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -40,6 +42,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Check, show or print an example of the configuration.
     Config(config::ConfigArgs),
+    /// Make labelled carrier traffic, genuine and fraudulent
+    Simulate(simulate::SimulateArgs),
+    /// Write feature vectors of captured calls for training, with their labels
+    Vectors(vectors::VectorsArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -92,6 +98,8 @@ pub fn main() -> ExitCode {
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Vectors(args) => vectors::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

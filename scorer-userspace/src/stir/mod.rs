@@ -16,7 +16,7 @@ mod tests;
 pub use certificate::{Anchor, Certificate, CertificateError, anchors};
 pub use fetch::{Fetch, FetchError, Https};
 pub use passport::{Compact, Passport, PassportError, Ppt, Scratch};
-pub use store::{Lookup, Store, StoreConfig};
+pub use store::{Lookup, Store, StoreConfig, keep_certificate};
 
 use crate::{
     number::Number,

@@ -64,11 +64,38 @@ type Entries = HashMap<String, State>;
 #[derive(Debug)]
 pub struct Store {
     entries: Arc<Mutex<Entries>>,
-    queue: SyncSender<(String, Timestamp)>,
+    source: Source,
     hosts: Vec<String>,
 }
 
+/// Who gets certificates that are not at hand.
+#[derive(Debug)]
+enum Source {
+    /// A thread that fetches them.
+    Thread(SyncSender<(String, Timestamp)>),
+    /// The caller, from the folder, which has them or not.
+    Folder(StoreConfig),
+}
+
+/// Fetches nothing.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Fetch for Nowhere {
+    fn fetch(&self, _: &str) -> Result<Vec<u8>, FetchError> {
+        Err(FetchError::Failed("nothing is fetched here".into()))
+    }
+}
+
 impl Store {
+    /// Certificates that a folder has, for captures: no thread, nothing is fetched, and
+    /// the same input gives the same answers. As live, the first call from a signer
+    /// finds its certificate pending.
+    pub fn offline(config: StoreConfig) -> Self {
+        let hosts = config.hosts.clone();
+        Self { entries: Arc::default(), source: Source::Folder(config), hosts }
+    }
+
     /// Starts the thread. It ends with the store.
     ///
     /// # Errors
@@ -80,7 +107,7 @@ impl Store {
         std::thread::Builder::new()
             .name("certificates".into())
             .spawn(move || work(&jobs, &shared, &config, &*fetch))?;
-        Ok(Self { entries, queue, hosts })
+        Ok(Self { entries, source: Source::Thread(queue), hosts })
     }
 
     /// What there is at a URL. Never waits: while the other thread holds the table, it
@@ -104,8 +131,17 @@ impl Store {
             _ => {}
         }
         make_room(&mut entries);
+        let queue = match &self.source {
+            Source::Thread(queue) => queue,
+            Source::Folder(config) => {
+                let result = get(url, now, config, &Nowhere);
+                let state = outcome(url, now, config, result, entries.get(url));
+                entries.insert(url.to_owned(), state);
+                return Lookup::Pending;
+            }
+        };
         // When the queue is full the next call asks again.
-        if self.queue.try_send((url.to_owned(), now)).is_ok() {
+        if queue.try_send((url.to_owned(), now)).is_ok() {
             let times = match entries.get(url) {
                 Some(State::Failed { times, .. }) => *times,
                 _ => 0,
@@ -149,26 +185,38 @@ fn work(
     fetch: &dyn Fetch,
 ) {
     for (url, now) in jobs {
+        // The lock is not held while it is fetched.
         let result = get(&url, now, config, fetch);
         let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = match result {
-            Ok(certificate) => {
-                let keep = now.plus(config.keep);
-                let end = Timestamp::new(certificate.valid.1.max(0) as u64, 0);
-                // An expired one is news, too, for a while.
-                let until = if end < now { now.plus(RETRY) } else { keep.min(end) };
-                State::Ready(Arc::new(certificate), until)
-            }
-            Err(error) => {
-                log::debug!("no certificate from {}: {error}", fetch::host(&url).unwrap_or("?"));
-                let times = match entries.get(&url) {
-                    Some(State::Failed { times, .. }) => times + 1,
-                    _ => 1,
-                };
-                State::Failed { again: now.plus(RETRY * times.min(60)), times }
-            }
-        };
+        let state = outcome(&url, now, config, result, entries.get(&url));
         entries.insert(url, state);
+    }
+}
+
+/// What is known of a URL after it was looked for.
+fn outcome(
+    url: &str,
+    now: Timestamp,
+    config: &StoreConfig,
+    result: Result<Certificate, FetchError>,
+    before: Option<&State>,
+) -> State {
+    match result {
+        Ok(certificate) => {
+            let keep = now.plus(config.keep);
+            let end = Timestamp::new(certificate.valid.1.max(0) as u64, 0);
+            // An expired one is news, too, for a while.
+            let until = if end < now { now.plus(RETRY) } else { keep.min(end) };
+            State::Ready(Arc::new(certificate), until)
+        }
+        Err(error) => {
+            log::debug!("no certificate from {}: {error}", fetch::host(url).unwrap_or("?"));
+            let times = match before {
+                Some(State::Failed { times, .. }) => times + 1,
+                _ => 1,
+            };
+            State::Failed { again: now.plus(RETRY * times.min(60)), times }
+        }
     }
 }
 
@@ -209,6 +257,14 @@ fn kept(path: &Path, now: Timestamp, keep: Duration) -> Option<Vec<u8>> {
     let written = about.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     let fresh = Timestamp::new(written.as_secs(), 0).plus(keep) >= now;
     (fresh && about.len() <= 64 << 10).then(|| std::fs::read(path).ok())?
+}
+
+/// Puts a certificate where a [`Store`] with this folder finds it.
+///
+/// # Errors
+/// Those of the file system.
+pub fn keep_certificate(folder: &Path, url: &str, text: &[u8]) -> std::io::Result<()> {
+    keep(&file(folder, url), text)
 }
 
 fn keep(path: &Path, text: &[u8]) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use crate::capture::Frame;
 
 /// Writes classic pcap: little-endian, nanoseconds, Ethernet.
 #[derive(Debug)]
-pub struct Writer(BufWriter<File>);
+pub struct Writer<W: io::Write = File>(BufWriter<W>);
 
 /// Nanosecond magic, version 2.4, no time zone, snap length 256 KiB, Ethernet.
 const HEADER: [u8; 24] =
@@ -22,7 +22,17 @@ impl Writer {
     /// # Errors
     /// Those of the file system.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        Self::new(File::create(path)?)
+    }
+}
+
+impl<W: io::Write> Writer<W> {
+    /// Begins a capture.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn new(out: W) -> io::Result<Self> {
+        let mut file = BufWriter::with_capacity(1 << 20, out);
         file.write_all(&HEADER)?;
         Ok(Self(file))
     }

@@ -1,0 +1,133 @@
+//! `scorer simulate`.
+
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::{
+    capture::pcap::Writer,
+    simulate::{Family, Label, Mix, Packet, Simulation, Sink, write_site},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct SimulateArgs {
+    /// Calls to make
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    calls: u64,
+    /// The same seed gives the same traffic
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// Knobs: rates, families, drift (TOML; docs/simulate.md)
+    #[arg(long, value_name = "FILE")]
+    mix: Option<PathBuf>,
+    /// Capture to write (pcap); `-` for standard output
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["site", "families"])]
+    out: Option<PathBuf>,
+    /// Labels to write (CSV); beside the capture when not given
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Write the simulated operator's configuration, tables and certificates to this folder
+    #[arg(long, value_name = "FOLDER")]
+    site: Option<PathBuf>,
+    /// List the families of traffic
+    #[arg(long)]
+    families: bool,
+}
+
+pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+    if args.families {
+        let mut text = String::new();
+        for family in Family::ALL {
+            let kind = if family.fraud() { "fraud" } else { "genuine" };
+            text += &format!("{:<18} {kind:<8} {}\n", family.name(), family.what());
+        }
+        return super::print(text.as_bytes());
+    }
+    let mix = match &args.mix {
+        Some(path) => Mix::read(path)?,
+        None => Mix::default(),
+    };
+    if let Some(folder) = &args.site {
+        write_site(folder, &mix, args.seed)?;
+        eprintln!("wrote {}", folder.join("scorer.toml").display());
+    }
+    let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
+    let simulation = Simulation::new(mix, args.seed, args.calls)?;
+    let start = Instant::now();
+    let to_stdout = out.as_os_str() == "-";
+    let cannot = |path: &PathBuf| format!("cannot write {}", path.display());
+    let packets: Box<dyn io::Write> = if to_stdout {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(File::create(out).with_context(|| cannot(out))?)
+    };
+    let labels = match &args.labels {
+        Some(path) => Some(path.clone()),
+        None if to_stdout => None,
+        None => Some(out.with_extension("csv")),
+    };
+    let labels = match &labels {
+        Some(path) => {
+            let mut file = csv::Writer::from_path(path).with_context(|| cannot(path))?;
+            file.write_record(["call_id", "label", "family", "profile", "stack", "trunk"])?;
+            Some(file)
+        }
+        None => None,
+    };
+    let mut files = Files { packets: Writer::new(packets)?, labels };
+    let totals = match simulation.run(&mut files).and_then(|totals| files.flush().map(|()| totals)) {
+        Ok(totals) => totals,
+        // Who reads has seen enough.
+        Err(error) if to_stdout && error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error).with_context(|| cannot(out)),
+    };
+    eprintln!(
+        "simulated {} calls ({} fraud), {} messages over {} s of traffic, in {:.1} s",
+        totals.calls,
+        totals.fraud,
+        totals.messages,
+        totals.seconds,
+        start.elapsed().as_secs_f64()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Files {
+    packets: Writer<Box<dyn io::Write>>,
+    labels: Option<csv::Writer<File>>,
+}
+
+impl Files {
+    fn flush(&mut self) -> io::Result<()> {
+        self.packets.flush()?;
+        self.labels.as_mut().map_or(Ok(()), csv::Writer::flush)
+    }
+}
+
+impl Sink for Files {
+    fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
+        packet.frames(&mut |frame| self.packets.write(frame))
+    }
+
+    fn label(&mut self, label: &Label<'_>) -> io::Result<()> {
+        let Some(file) = &mut self.labels else { return Ok(()) };
+        file.write_record([
+            label.call_id,
+            if label.family.fraud() { "fraud" } else { "genuine" },
+            label.family.name(),
+            &format!("{:016x}", label.actor),
+            label.stack,
+            label.trunk,
+        ])
+        .map_err(io::Error::other)
+    }
+}
