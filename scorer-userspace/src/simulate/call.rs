@@ -48,6 +48,7 @@ families! {
     ContactCentre "contact_centre" false 9.0 "outbound diallers of call centres, many callees, abandoned calls";
     Reminder "reminder" false 3.0 "recorded reminders of surgeries, schools, couriers";
     Forwarded "forwarded" false 4.5 "forwarded calls (Diversion, History-Info, div)";
+    Registered "registered" false 2.5 "the operator's own customers, from phones and softphones on the Internet";
     Roaming "roaming" false 2.0 "home mobiles that come in from abroad";
     Withheld "withheld" false 3.0 "private subscribers who withhold their number";
     Institution "institution" false 1.5 "hospitals and police, withheld, often again to the same callee";

@@ -87,6 +87,7 @@ impl World {
                 spec.setup += around(random, 1.5, 1.5);
                 spec
             }
+            Family::Registered => self.registered(population, days, random),
             Family::Abroad => self.abroad(population, days, random),
             Family::Withheld => {
                 let kind = *pick(random, &[TrunkKind::Mobile, TrunkKind::National]);
@@ -154,6 +155,31 @@ impl World {
         spec
     }
 
+    /// A customer's own phone, without any trunk before it.
+    fn registered(&self, population: &Population, days: f64, random: &mut Stream) -> Spec {
+        const PHONES: &[&str] =
+            &["pjsip", "linphone", "zoiper", "grandstream", "asterisk-chan-sip", "threecx"];
+        let id = hash(self.seed, 0x7265_6769, somebody(random, population.people / 20 + 1));
+        let mut fixed = stream(self.seed, 0x7265_6769, id);
+        let internet = self.trunk(TrunkKind::Internet, &mut fixed);
+        let from = self.endpoint_with(internet, self.choose(PHONES, id), id, days);
+        let caller = match fixed.random_range(0..10) {
+            0..6 => of_block(&self.numbers.own, &mut fixed),
+            6..8 => fixed.random_range(100..10_000).to_string(),
+            _ => super::world::display(&mut fixed, false).to_lowercase().replace(' ', "."),
+        };
+        let mut callee = self.friend(id, population, random);
+        if chance(random, 0.15) {
+            callee = random.random_range(100..10_000).to_string();
+        }
+        let mut spec = Spec::ordinary(Family::Registered, id, from, caller, callee, random);
+        if chance(&mut fixed, 0.5) {
+            spec.display = Some(super::world::display(&mut fixed, false));
+        }
+        spec.among_friends(random);
+        spec
+    }
+
     fn abroad(&self, population: &Population, days: f64, random: &mut Stream) -> Spec {
         let id = hash(self.seed, Family::Abroad as u64, somebody(random, population.people / 3 + 1));
         let mut fixed = stream(self.seed, 0x7065_7273, id);
@@ -209,7 +235,17 @@ impl World {
     fn office(&self, population: &Population, days: f64, random: &mut Stream) -> Spec {
         let firm = self.firm(Family::Pbx, somebody(random, population.offices));
         let from = self.endpoint(firm.trunk, firm.id, days);
-        let callee = self.friend(firm.id, population, random);
+        let mut callee = self.friend(firm.id, population, random);
+        // Through the operator to customers abroad, now and then to where it is dear.
+        if hash(self.seed, firm.id, 4).is_multiple_of(6) && chance(random, 0.25) {
+            let country = if chance(random, 0.15) {
+                self.numbers.dear(random)
+            } else {
+                self.numbers.foreign(random)
+            };
+            let blocks = if chance(random, 0.5) { &country.mobile } else { &country.fixed };
+            callee = number(pick(random, blocks), random);
+        }
         let mut caller = firm.number.clone();
         let main = caller.clone();
         // Direct lines of the same block, or the main number.

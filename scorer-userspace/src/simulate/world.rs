@@ -259,7 +259,7 @@ impl World {
     }
 
     /// One of the stacks by an endpoint's name; not one that is left out.
-    fn choose(&self, stacks: &[&str], id: u64) -> usize {
+    pub(super) fn choose(&self, stacks: &[&str], id: u64) -> usize {
         let place = |step: u64| {
             let hash = hash(self.seed, 0x7374_616b + step, id);
             style::index(stacks[(hash % stacks.len() as u64) as usize]).unwrap_or(0)
