@@ -8,7 +8,7 @@ use std::{
 use scorer_common::verdict::{Action, Level, Tags};
 
 use super::{Style, shown};
-use crate::{engine::Assessment, features::REGISTRY, time::Timestamp};
+use crate::{engine::Assessment, features::{REGISTRY, write_reason}, time::Timestamp};
 
 /// Adds one line to `out`. `latency` is ns from the kernel's stamp to the
 /// verdict, and stands in live lines only.
@@ -67,8 +67,8 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
         out.extend_from_slice(b"\"feature\":\"");
         out.extend_from_slice(feature.name.as_bytes());
         out.extend_from_slice(b"\",\"text\":\"");
-        // From the registry: nothing to escape, a test sees to that.
-        out.extend_from_slice(feature.reason.as_bytes());
+        // Nothing to escape, a test sees to that.
+        write_reason(reason.feature, reason.value, out);
         out.extend_from_slice(b"\",\"contribution\":");
         thousandths(reason.contribution, out);
         out.push(b'}');

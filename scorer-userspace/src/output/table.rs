@@ -5,7 +5,7 @@ use std::io::Write as _;
 use scorer_common::verdict::{Level, Tags};
 
 use super::{json, shown};
-use crate::{engine::Assessment, features::REGISTRY, time::Timestamp};
+use crate::{engine::Assessment, features::write_reason, time::Timestamp};
 
 /// Names of the columns.
 pub const fn table_header() -> &'static str {
@@ -32,7 +32,7 @@ pub fn table_line(a: &Assessment<'_>, mask: bool, out: &mut Vec<u8>) {
     }
     if let Some(reason) = a.reasons.first() {
         out.extend_from_slice(b"; ");
-        out.extend_from_slice(REGISTRY[usize::from(reason.feature)].reason.as_bytes());
+        write_reason(reason.feature, reason.value, out);
     }
     out.push(b'\n');
 }

@@ -6,7 +6,7 @@ use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
 pub use tags::tags;
 
-use crate::features::REGISTRY;
+use crate::features::says;
 
 /// Score from which a level begins, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl Reasons {
     /// Picks them from the contributions of all features.
     pub fn pick(values: &[f32], contributions: &[f32]) -> Self {
         let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
-        // Twice as many as are shown, so that what is grouped can still rise.
-        let mut found = [none; 2 * REASONS];
+        // Four times as many as are shown, so that what is grouped can still rise.
+        let mut found = [none; 4 * REASONS];
         let mut count = 0;
         // A few of hundreds count: eight are passed over at a time. NaN is none either.
         let counts = |contribution: &f32| *contribution >= LEAST;
@@ -79,19 +79,19 @@ impl Reasons {
             .filter(|(_, contribution)| counts(contribution));
         for (index, contribution) in some {
             let feature = index as u16;
-            let text = REGISTRY.get(index).map_or("", |feature| feature.reason);
+            let value = values.get(index).copied().unwrap_or(f32::NAN);
+            let (text, _) = says(feature, value);
             let same = found[..count]
                 .iter_mut()
-                .find(|reason| REGISTRY[usize::from(reason.feature)].reason == text);
+                .find(|reason| says(reason.feature, reason.value).0 == text);
             if let Some(reason) = same {
                 if *contribution > reason.contribution {
                     reason.feature = feature;
-                    reason.value = values.get(index).copied().unwrap_or(f32::NAN);
+                    reason.value = value;
                 }
                 reason.contribution += contribution;
                 continue;
             }
-            let value = values.get(index).copied().unwrap_or(f32::NAN);
             let reason = Reason { feature, value, contribution: *contribution };
             if count < found.len() {
                 found[count] = reason;
@@ -103,8 +103,12 @@ impl Reasons {
                 *weakest = reason;
             }
         }
-        // Stable, so that equal contributions keep the registry's order.
-        found[..count].sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+        // What can be named before what is only unusual. Stable, so that equal
+        // contributions keep the registry's order.
+        let named = |reason: &Reason| says(reason.feature, reason.value).1;
+        found[..count].sort_by(|a, b| {
+            named(b).cmp(&named(a)).then(b.contribution.total_cmp(&a.contribution))
+        });
         let mut list = [none; REASONS];
         list.copy_from_slice(&found[..REASONS]);
         Self { list, count: count.min(REASONS) }
@@ -143,11 +147,13 @@ mod tests {
 
     #[test]
     fn reasons_are_sorted_and_grouped() {
-        let values = [1.0; COUNT];
+        let mut values = [1.0; COUNT];
         let mut contributions = [0.0; COUNT];
         let at = usize::from;
         contributions[at(id::FROM_ANONYMOUS)] = 0.4;
         // These two say the same in words.
+        values[at(id::CALLER_REPEATED_DIGITS)] = 5.0;
+        values[at(id::CALLER_SEQUENTIAL_DIGITS)] = 6.0;
         contributions[at(id::CALLER_REPEATED_DIGITS)] = 0.3;
         contributions[at(id::CALLER_SEQUENTIAL_DIGITS)] = 0.5;
         contributions[at(id::PAI_COUNT)] = -3.0;
@@ -156,6 +162,12 @@ mod tests {
         let list: Vec<_> = reasons.as_slice().iter().map(|r| (r.feature, r.contribution)).collect();
         assert_eq!(list, [(id::CALLER_SEQUENTIAL_DIGITS, 0.8), (id::FROM_ANONYMOUS, 0.4)]);
         assert_eq!(reasons.ids()[2], NO_REASON);
+        // What cannot be named comes last, however strong: an unusual, but valid, number.
+        contributions[at(id::CALLER_E164_VALID)] = 2.0;
+        let reasons = Reasons::pick(&values, &contributions);
+        let features: Vec<_> = reasons.as_slice().iter().map(|r| r.feature).collect();
+        let last = id::CALLER_E164_VALID;
+        assert_eq!(features, [id::CALLER_SEQUENTIAL_DIGITS, id::FROM_ANONYMOUS, last]);
         let all = Reasons::pick(&values, &[1.0; COUNT]);
         assert_eq!(all.as_slice().len(), 5);
     }

@@ -1,0 +1,139 @@
+//! What a feature's value means, in words an agent understands.
+//!
+//! A reason in the table may begin with when it is true: `=0|`, `>0.5|`, `<60|`, `any|`.
+//! Without that a flag's is true at 1, a count's above 0, a logarithm's from two on, a
+//! ratio's above a half. A model may hold any value against a call; what is not true of
+//! the value is not said, but that the like of it is unusual.
+
+use std::{io::Write as _, sync::LazyLock};
+
+use super::{Group, Kind, REGISTRY};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum When {
+    /// Whatever the value, and so not much.
+    Any,
+    Is(f32),
+    Above(f32),
+    Below(f32),
+}
+
+impl When {
+    fn holds(self, value: f32) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Is(at) => value == at,
+            Self::Above(at) => value > at,
+            Self::Below(at) => value < at,
+        }
+    }
+
+    /// From the table's text: when it holds, and what it says.
+    fn read(kind: Kind, reason: &'static str) -> Option<(Self, &'static str)> {
+        let Some((when, words)) = reason.split_once('|') else {
+            let when = match kind {
+                Kind::Flag => Self::Is(1.0),
+                Kind::Count => Self::Above(0.0),
+                // ln(1 + 1.5): two or more.
+                Kind::LogCount => Self::Above(0.9),
+                Kind::Ratio => Self::Above(0.5),
+                Kind::Seconds | Kind::Category => Self::Any,
+            };
+            return Some((when, reason));
+        };
+        let number = || when.get(1..)?.parse().ok();
+        let when = match when.as_bytes().first()? {
+            b'a' if when == "any" => Self::Any,
+            b'=' => Self::Is(number()?),
+            b'>' => Self::Above(number()?),
+            b'<' => Self::Below(number()?),
+            _ => return None,
+        };
+        Some((when, words))
+    }
+}
+
+/// Read once: a call has no time for it.
+static WORDS: LazyLock<Vec<(When, &'static str)>> = LazyLock::new(|| {
+    let read = |feature: &super::FeatureDef| When::read(feature.kind, feature.reason);
+    REGISTRY.iter().map(|feature| read(feature).unwrap_or((When::Any, feature.reason))).collect()
+});
+
+/// What can always be said.
+const fn unusual(group: Group) -> &'static str {
+    match group {
+        Group::Identity => "the way the caller is named is unusual",
+        Group::Number => "such numbers are unusual here",
+        Group::Header => "the signalling is unlike a carrier's",
+        Group::Sdp => "the media offer is unusual",
+        Group::Transport => "the call came an unusual way",
+        Group::Stir => "the state of the signature is unusual",
+        Group::Isup => "the ISUP message is unusual",
+        Group::Behaviour => "the pattern of calls is unusual",
+        Group::Profile => "what is known of the caller is unusual",
+        Group::Lists => "what the lists say is unusual",
+    }
+}
+
+/// What a value says, with places for it: `{n}` a number, `{%}` a share; and whether
+/// that is more than that it is unusual. Features that say the same give one reason.
+/// Empty for an unknown feature.
+pub fn says(feature: u16, value: f32) -> (&'static str, bool) {
+    let index = usize::from(feature);
+    match (WORDS.get(index), REGISTRY.get(index)) {
+        (Some((when, words)), Some(_)) if when.holds(value) => (words, *when != When::Any),
+        (_, Some(feature)) => (unusual(feature.group), false),
+        _ => ("", false),
+    }
+}
+
+/// The same with the value in its place, added to `out`. The words are plain ASCII
+/// without quotes.
+pub fn write(feature: u16, value: f32, out: &mut Vec<u8>) {
+    let (words, _) = says(feature, value);
+    let kind = REGISTRY.get(usize::from(feature)).map(|feature| feature.kind);
+    let number = if kind == Some(Kind::LogCount) { value.exp_m1() } else { value };
+    // Writing to a Vec cannot fail.
+    let _ = match (words.split_once("{n}"), words.split_once("{%}")) {
+        (Some((before, after)), _) => write!(out, "{before}{:.0}{after}", number.max(1.0)),
+        (_, Some((before, after))) => write!(out, "{before}{:.0} %{after}", value * 100.0),
+        _ => out.write_all(words.as_bytes()),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{When, says, write};
+    use crate::features::{REGISTRY, id};
+
+    fn text(feature: u16, value: f32) -> String {
+        let mut out = Vec::new();
+        write(feature, value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_true_is_said() {
+        assert_eq!(text(id::CALLER_E164_VALID, 0.0), "the caller's number cannot exist");
+        assert_eq!(text(id::CALLER_E164_VALID, 1.0), "such numbers are unusual here");
+        assert_eq!(
+            text(id::LINKED_FRAUD_CALLS, 15f32.ln()),
+            "same signalling as 14 confirmed fraud calls"
+        );
+        assert_eq!(text(id::CALLER_ANSWER_SHARE, 0.21), "the caller's calls are seldom answered (21 %)");
+        assert_eq!(text(id::CALLER_ANSWER_SHARE, 0.9), "the pattern of calls is unusual");
+        assert_eq!(text(id::NUMBER_WITHHELD, 1.0), "the number is withheld");
+        // A missing value is not said to be anything.
+        assert_eq!(says(id::NUMBER_WITHHELD, f32::NAN).0, "the way the caller is named is unusual");
+        assert_eq!(says(u16::MAX, 1.0), ("", false));
+    }
+
+    #[test]
+    fn every_reason_can_be_read() {
+        for feature in REGISTRY {
+            let (_, words) = When::read(feature.kind, feature.reason).expect(feature.name);
+            let plain = |c: char| c.is_ascii() && c >= ' ' && !"\"\\|".contains(c);
+            assert!(words.chars().all(plain) && !words.is_empty(), "{}", feature.name);
+        }
+    }
+}
