@@ -57,6 +57,20 @@ class Calls:
         self.tags = column("tags")
         self.y = (self.label == "fraud").astype(np.int32)
         self.role = role
+        self.time = column("time").astype(np.float64)
+
+    def settled(self, plan):
+        """Of calls of one's own: those whose truth is known, or old enough that silence
+        says something. A victim reports after days, so that the last of them are left out."""
+        unknown = self.label == ""
+        young = self.time > self.time.max() - 86_400 * plan["settled_days"]
+        kept = ~(unknown & young)
+        self.weight = np.where(unknown, self.weight * plan["unlabelled_weight"], self.weight)
+        self.x = self.x[kept]
+        for key in ("label", "family", "stack", "weight", "baseline", "tags", "y", "time"):
+            setattr(self, key, getattr(self, key)[kept])
+        print(f"  own calls: {kept.sum():,} of {len(kept):,}, {int(self.y.sum()):,} fraud")
+        return self
 
     def __len__(self):
         return len(self.y)
@@ -412,7 +426,7 @@ def main():
 
     print("simulating", flush=True)
     calls = [Calls(folder, role) for role, folder in simulate(plan, args)]
-    calls += [Calls(folder) for folder in args.vectors]
+    calls += [Calls(folder).settled(plan) for folder in args.vectors]
     by_role = {role: [c for c in calls if c.role == role] for role in ("train", "calibrate", "test")}
     names = calls[0].names
     if any(c.names != names for c in calls):

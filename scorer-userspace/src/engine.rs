@@ -1,6 +1,7 @@
 //! The engine: frames in, assessments of calls out.
 
 mod stats;
+mod trial;
 
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use scorer_common::{
 
 pub use crate::verdict::{Reason, Thresholds};
 pub use stats::{EngineStats, Sample};
+pub use trial::TrialStats;
+
+use trial::Trial;
 
 use crate::{
     capture::{Assembler, AssemblerConfig, AssemblerStats, Frame, PacketMeta, SipPacket},
@@ -19,7 +23,7 @@ use crate::{
     geo::{self, Located},
     history::{CallKeys, Event, History, HistoryConfig, Recall, Seen},
     lists::Hits,
-    model::{self, Model},
+    model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
     sip::{self, Message, Method, StartLine},
     stir::{self, Budget, Store, Subject},
@@ -114,6 +118,8 @@ impl Engine {
                 store: None,
                 budget: Budget::new(config.signature_checks),
                 passports: stir::Scratch::default(),
+                drift: drift(&model),
+                trial: Trial::new(),
                 model,
                 model_scratch: model::Scratch::default(),
                 features: [f32::NAN; features::COUNT],
@@ -136,9 +142,34 @@ impl Engine {
         assembler.settle(now, &mut |packet| scorer.packet(packet, scratch, each));
     }
 
-    /// Scores with another model from the next call on.
-    pub fn set_model(&mut self, model: Arc<Model>) {
-        self.scorer.model = model;
+    /// Scores with other models from the next call on: the challenger, if there is one,
+    /// a share of calls from 0 to 1 in the shadow. Gives back those that were in use,
+    /// to be freed elsewhere.
+    pub fn set_models(
+        &mut self,
+        champion: Arc<Model>,
+        challenger: Option<Arc<Model>>,
+        share: f64,
+    ) -> InUse {
+        let scorer = &mut self.scorer;
+        scorer.drift = drift(&champion);
+        let champion = Some(std::mem::replace(&mut scorer.model, champion));
+        InUse { champion, challenger: scorer.trial.set(challenger, share) }
+    }
+
+    /// The model on trial.
+    pub fn challenger(&self) -> Option<&Arc<Model>> {
+        self.scorer.trial.challenger()
+    }
+
+    /// How the models compare.
+    pub fn trial(&self) -> &TrialStats {
+        self.scorer.trial.stats()
+    }
+
+    /// How far the last whole day's calls were from those the model was trained on.
+    pub fn drift(&self) -> Option<Arc<Day>> {
+        self.scorer.drift.as_ref()?.last()
     }
 
     /// Judges by other tables and lists from the next call on; gives back what was in
@@ -166,8 +197,10 @@ impl Engine {
 
     /// Takes a label for a call by its Call-ID; false when it is not remembered.
     pub fn label(&mut self, call_id: &[u8], fraud: bool, organisation: u8, now: Timestamp) -> bool {
-        let dialog = self.scorer.history.key(CALL_ID, call_id);
-        self.scorer.history.label(dialog, fraud, organisation, now)
+        let scorer = &mut self.scorer;
+        let dialog = scorer.history.key(CALL_ID, call_id);
+        scorer.trial.label(dialog, fraud, scorer.levels.high);
+        scorer.history.label(dialog, fraud, organisation, now)
     }
 
     /// The model in use.
@@ -205,6 +238,8 @@ struct Scorer {
     passports: stir::Scratch,
     model: Arc<Model>,
     model_scratch: model::Scratch,
+    trial: Trial,
+    drift: Option<Drift>,
     features: Vector,
     contributions: Vector,
     stats: EngineStats,
@@ -221,6 +256,13 @@ const AGENT: u8 = 7;
 const NETWORK: u8 = 8;
 const TRUNK: u8 = 9;
 const COUNTRY: u8 = 10;
+
+/// Of this many calls one is counted for drift.
+const DRIFT_SAMPLE: u64 = 16;
+
+fn drift(model: &Model) -> Option<Drift> {
+    model.reference().map(|reference| Drift::new(Arc::clone(reference)))
+}
 
 impl Scorer {
     fn packet(
@@ -319,7 +361,7 @@ impl Scorer {
             }
         }
         let call_key = history.join(history.join(dialog, tag), u64::from(cseq) + 1);
-        self.assess(&call, &traits, keys.profile, call_key, each);
+        self.assess(&call, &traits, keys.profile, (dialog, call_key), each);
     }
 
     /// Where the call comes from, what the tables say of its numbers, which lists
@@ -355,7 +397,7 @@ impl Scorer {
         call: &Call<'_>,
         traits: &Traits<'_>,
         profile: u64,
-        call_key: u64,
+        (dialog, call_key): (u64, u64),
         each: &mut dyn FnMut(&Assessment<'_>),
     ) {
         features::compute_history(&self.recall, &mut self.features);
@@ -363,6 +405,11 @@ impl Scorer {
             self.model.explain(&self.features, &mut self.contributions, &mut self.model_scratch);
         let score = (probability * 100.0).round() as u8;
         let level = self.levels.level(score);
+        let scratch = &mut self.model_scratch;
+        self.trial.call((dialog, call_key), &self.features, score, self.levels.high, scratch);
+        if let Some(drift) = self.drift.as_mut().filter(|_| call_key.is_multiple_of(DRIFT_SAMPLE)) {
+            drift.count(&self.features, probability * 100.0, call.meta.timestamp);
+        }
         self.history.scored(profile, probability);
         let tags = tags(call, &self.recall, &self.features);
         let reasons = Reasons::pick(&self.features, &self.contributions);

@@ -19,6 +19,7 @@ pub mod features;
 pub mod geo;
 pub mod history;
 pub mod isup;
+pub mod labels;
 pub mod lists;
 pub mod maths;
 pub mod metrics;

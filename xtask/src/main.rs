@@ -9,6 +9,7 @@ mod lab;
 mod run;
 mod setup;
 mod test;
+mod train;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Chore {
     },
     /// Write the documents that are generated from the program
     Docs,
+    /// Train the model from simulated calls, and calls of one's own
+    Train(train::TrainArgs),
     /// Measure beside tshark and sngrep
     Bench(bench::BenchArgs),
 }
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         Chore::BuildEbpf(args) => ebpf::run(&args),
         Chore::Setup { purpose } => setup::run(purpose),
         Chore::Docs => test::docs(),
+        Chore::Train(args) => train::run(&args),
         Chore::Bench(args) => bench::run(&args),
     }
 }

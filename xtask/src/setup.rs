@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Demo,
     /// Measurements beside peers
     Bench,
+    /// Training
+    Train,
 }
 
 /// A Debian package, a file that shows it is there, and what it is for.
@@ -31,6 +33,10 @@ const ROUTER: &[Package] = &[("kamailio", "/usr/sbin/kamailio", "Kamailio, the r
 const PEERS: &[Package] = &[
     ("tshark", "/usr/bin/tshark", "a peer to measure beside"),
     ("sngrep", "/usr/bin/sngrep", "a peer to measure beside"),
+];
+const PYTHON: &[Package] = &[
+    ("python3-venv", "/usr/share/doc/python3-venv", "virtual environments"),
+    ("libgomp1", "/usr/lib/x86_64-linux-gnu/libgomp.so.1", "what LightGBM computes with"),
 ];
 const EBPF: &[Package] = &[
     ("rustc-web", "/usr/bin/rustc", "a compiler whose LLVM is 22"),
@@ -48,6 +54,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
     match purpose {
         Purpose::Demo => packages(&[LAB]),
         Purpose::Bench => packages(&[PEERS]),
+        Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
         Purpose::Test => packages(&[LAB, ROUTER, EBPF]).and_then(|()| linker()),
     }

@@ -17,7 +17,10 @@ use crate::{
     config::{Config, StirConfig},
     engine::Engine,
     env::{Env, EnvConfig, Watch},
+    features::names,
     history::{self, Cursor, History},
+    labels::Labels,
+    model::{Folder, InUse, Model},
     stir::{self, Https, Store, StoreConfig},
     time::Timestamp,
 };
@@ -28,6 +31,8 @@ const PIECES: usize = 64;
 const AT_ONCE: usize = 4;
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often models and labels are.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Takes up the history of the last run, if there is one.
 pub(super) fn restore(config: &Config, engine: &mut Engine, now: Timestamp) {
@@ -175,44 +180,151 @@ fn save(history: &History, path: &Path, now: Timestamp) {
     }
 }
 
-/// Tables and lists loaded anew, on their way to the scoring thread, and the old ones
-/// on their way back.
-#[derive(Default)]
-pub(super) struct Fresh {
-    new: Mutex<Option<Arc<Env>>>,
-    old: Mutex<Vec<Arc<Env>>>,
+/// Something made anew, on its way to the scoring thread, and what it replaces on its
+/// way back.
+#[derive(Debug)]
+pub(super) struct Slot<T> {
+    new: Mutex<Option<T>>,
+    old: Mutex<Vec<T>>,
 }
 
-impl Fresh {
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { new: Mutex::new(None), old: Mutex::new(Vec::new()) }
+    }
+}
+
+impl<T> Slot<T> {
     /// What is new, if anything is. Never waits.
-    pub(super) fn take(&self) -> Option<Arc<Env>> {
+    pub(super) fn take(&self) -> Option<T> {
         self.new.try_lock().ok()?.take()
     }
 
     /// Takes what is no longer in use, to be freed elsewhere.
-    pub(super) fn give_back(&self, env: Arc<Env>) {
+    pub(super) fn give_back(&self, used: T) {
         if let Ok(mut old) = self.old.try_lock() {
-            old.push(env);
+            old.push(used);
         }
+    }
+
+    fn put(&self, new: T) {
+        *self.new.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
+    }
+
+    fn free_old(&self) {
+        let old = std::mem::take(&mut *self.old.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(old);
     }
 }
 
-/// Looks at the files for ever; those that cannot be used leave the old ones in use.
-pub(super) async fn watch(config: &EnvConfig, fresh: &Fresh) {
+/// All that may change while calls are scored.
+#[derive(Debug, Default)]
+pub(super) struct Fresh {
+    /// Tables and lists.
+    pub(super) env: Slot<Arc<Env>>,
+    /// Models; both as they shall be.
+    pub(super) models: Slot<InUse>,
+    /// Labels: Call-ID, and whether it was fraud.
+    labels: Mutex<Vec<(String, bool)>>,
+}
+
+/// Labels handed over at a time, so that taking them does not hold up calls.
+const LABELS: usize = 64;
+
+impl Fresh {
+    /// Labels that came, a few at a time. Never waits.
+    pub(super) fn labels(&self) -> Vec<(String, bool)> {
+        let Ok(mut labels) = self.labels.try_lock() else { return Vec::new() };
+        let few = labels.len().min(LABELS);
+        labels.drain(..few).collect()
+    }
+}
+
+/// The models that are in use by the configuration and its folder.
+pub(super) fn models(config: &Config, configured: &Arc<Model>) -> anyhow::Result<InUse> {
+    let names = names();
+    let mut used = match &config.models.folder {
+        Some(folder) => Folder::new(folder).in_use(&names)?,
+        None => InUse::default(),
+    };
+    if let (None, Some(path)) = (&used.challenger, &config.models.challenger) {
+        used.challenger = Some(Arc::new(Model::load(path, &names)?));
+    }
+    used.champion.get_or_insert_with(|| Arc::clone(configured));
+    Ok(used)
+}
+
+/// Looks at files for ever; those that cannot be used leave the old ones in use.
+pub(super) async fn watch(config: &Config, configured: &Arc<Model>, fresh: &Fresh) {
+    tokio::join!(
+        watch_env(&config.engine.env, fresh),
+        watch_models(config, configured, fresh),
+        watch_labels(config, fresh)
+    );
+}
+
+async fn watch_env(config: &EnvConfig, fresh: &Fresh) {
     let mut watch = Watch::new(config);
     loop {
         tokio::time::sleep(LOOK).await;
-        let old = std::mem::take(&mut *fresh.old.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(old);
+        fresh.env.free_old();
         if !watch.changed() {
             continue;
         }
         match Env::load(config) {
             Ok(env) => {
                 log::info!("tables and lists were read anew");
-                *fresh.new.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(env));
+                fresh.env.put(Arc::new(env));
             }
             Err(error) => log::error!("{error}; what was loaded before stays in use"),
+        }
+    }
+}
+
+async fn watch_models(config: &Config, configured: &Arc<Model>, fresh: &Fresh) {
+    let Some(folder) = &config.models.folder else { return };
+    let state = Folder::new(folder).state_file();
+    let changed = || std::fs::metadata(&state).and_then(|about| about.modified()).ok();
+    let mut seen = changed();
+    loop {
+        tokio::time::sleep(SOON).await;
+        fresh.models.free_old();
+        let now = changed();
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match models(config, configured) {
+            Ok(used) => {
+                let name = |model: &Option<Arc<Model>>| {
+                    model.as_ref().map_or("none", |model| model.name()).to_owned()
+                };
+                let (champion, challenger) = (name(&used.champion), name(&used.challenger));
+                log::info!("model {champion} scores, on trial: {challenger}");
+                fresh.models.put(used);
+            }
+            Err(error) => log::error!("{error:#}; the models in use stay"),
+        }
+    }
+}
+
+async fn watch_labels(config: &Config, fresh: &Fresh) {
+    let Some(path) = &config.labels else { return };
+    let opened = Labels::open(path).and_then(|labels| labels.last().map(|last| (labels, last)));
+    let (labels, mut last) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return log::error!("{error}; labels are not taken up"),
+    };
+    loop {
+        tokio::time::sleep(SOON).await;
+        match labels.since(last, 1_000) {
+            Ok(new) => {
+                let Some((number, _)) = new.last() else { continue };
+                last = *number;
+                let mut waiting = fresh.labels.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.extend(new.into_iter().map(|(_, label)| (label.call_id, label.fraud)));
+            }
+            Err(error) => log::error!("{error}; looked at again in a moment"),
         }
     }
 }

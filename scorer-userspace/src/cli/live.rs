@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     engine::Engine,
     metrics::{self, Latency, Shared, Snapshot},
-    model::Model,
+    model::{InUse, Model},
     output::Style,
     tap::{Consumer, Tap, TapError, monotonic, wall},
     time::Timestamp,
@@ -56,7 +56,10 @@ pub(super) fn run(
         .spawn(crate::number::warm_up)
         .context("cannot start a thread")?;
     // Whatever is wrong with its files comes up before the tap is attached.
-    let mut engine = Engine::new(&config.engine, Arc::clone(model))?;
+    let used = keeping::models(config, model)?;
+    let champion = used.champion.unwrap_or_else(|| Arc::clone(model));
+    let mut engine = Engine::new(&config.engine, Arc::clone(&champion))?;
+    engine.set_models(champion, used.challenger, config.models.share);
     keeping::restore(config, &mut engine, wall());
     engine.history().populate();
     if let Some(store) = keeping::certificates(&config.stir)? {
@@ -65,14 +68,17 @@ pub(super) fn run(
     let mut tap = Tap::attach(&config.tap)?;
     for attached in tap.attached() {
         let mode = if attached.native { "native" } else { "generic" };
-        log::info!("tapping {} (XDP, {mode} mode), model {}", attached.interface, model.name());
+        log::info!(
+            "tapping {} (XDP, {mode} mode), model {}",
+            attached.interface,
+            engine.model().name()
+        );
     }
     let shared = Arc::new(Shared {
         kernel: tap.counters(),
-        snapshot: Mutex::default(),
+        snapshot: Mutex::new(snapshot(&engine, 0)),
         latency: Latency::default(),
         output_dropped: AtomicU64::new(0),
-        model: (model.name().to_owned(), model.id()),
     });
     let stop = Arc::new(AtomicBool::new(false));
     let consumer = tap.take_consumer().ok_or_else(|| anyhow!("the tap has no reader"))?;
@@ -89,6 +95,7 @@ pub(super) fn run(
         engine,
         snapshots: Snapshots::start(config),
         fresh: Arc::clone(&fresh),
+        share: config.models.share,
         consumer,
         style: config.style,
         lines,
@@ -108,7 +115,7 @@ pub(super) fn run(
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config, &shared, &fresh, &mut tap)?;
+    wait(&stop, config, model, &shared, &fresh, &mut tap)?;
     stop.store(true, Ordering::Release);
     let (scoring, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Scoring { engine, save_error, lines, snapshots, .. } = scoring;
@@ -133,6 +140,7 @@ pub(super) fn run(
 fn wait(
     stop: &AtomicBool,
     config: &Config,
+    model: &Arc<Model>,
     shared: &Arc<Shared>,
     fresh: &Fresh,
     tap: &mut Tap,
@@ -157,7 +165,7 @@ fn wait(
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
             () = ended => Ok(()),
-            () = keeping::watch(&config.engine.env, fresh) => Ok(()),
+            () = keeping::watch(config, model, fresh) => Ok(()),
             result = serve => {
                 stop.store(true, Ordering::Release);
                 result.map_err(anyhow::Error::from)
@@ -170,6 +178,7 @@ struct Scoring {
     engine: Engine,
     snapshots: Option<Snapshots>,
     fresh: Arc<Fresh>,
+    share: f64,
     consumer: Consumer,
     style: Style,
     lines: SyncSender<Vec<u8>>,
@@ -185,6 +194,7 @@ impl Scoring {
             engine,
             snapshots,
             fresh,
+            share,
             consumer,
             style,
             lines,
@@ -222,8 +232,16 @@ impl Scoring {
                 let latency = now.map(|now| now.0.saturating_sub(assessment.meta.timestamp.0));
                 style.line(assessment, latency, block);
             });
-            if let Some(env) = fresh.take() {
-                fresh.give_back(engine.set_env(env));
+            if let Some(env) = fresh.env.take() {
+                fresh.env.give_back(engine.set_env(env));
+            }
+            if let Some(InUse { champion: Some(champion), challenger }) = fresh.models.take() {
+                fresh.models.give_back(engine.set_models(champion, challenger, *share));
+            }
+            if let Some(now) = now {
+                for (call_id, fraud) in fresh.labels() {
+                    engine.label(call_id.as_bytes(), fraud, 0, now);
+                }
             }
             if let (Some(snapshots), Some(now)) = (&mut *snapshots.borrow_mut(), now) {
                 snapshots.step(engine.history(), now);
@@ -234,14 +252,8 @@ impl Scoring {
                 let _ = writer.flush();
             }
             // A scrape that holds the lock gets the next copy.
-            if let Ok(mut snapshot) = shared.snapshot.try_lock() {
-                *snapshot = Snapshot {
-                    engine: *engine.stats(),
-                    assembler: engine.packets(),
-                    evicted: engine.evicted(),
-                    refused: engine.history().refused(),
-                    skipped: snapshot.skipped,
-                };
+            if let Ok(mut copy) = shared.snapshot.try_lock() {
+                *copy = snapshot(engine, copy.skipped);
             }
         };
         let result = consumer.run(stop, &mut each, &mut |now| idle(Some(now)));
@@ -249,6 +261,23 @@ impl Scoring {
         let mut snapshot = shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         snapshot.skipped = consumer.skipped();
         result
+    }
+}
+
+/// A copy of what the engine counted.
+fn snapshot(engine: &Engine, skipped: u64) -> Snapshot {
+    Snapshot {
+        engine: *engine.stats(),
+        assembler: engine.packets(),
+        evicted: engine.evicted(),
+        refused: engine.history().refused(),
+        skipped,
+        models: InUse {
+            champion: Some(Arc::clone(engine.model())),
+            challenger: engine.challenger().cloned(),
+        },
+        trial: *engine.trial(),
+        drift: engine.drift(),
     }
 }
 
@@ -333,4 +362,5 @@ fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
         shared.output_dropped.load(Ordering::Relaxed)
     );
     summary::print(&engine.packets(), engine.stats());
+    summary::trial(engine);
 }

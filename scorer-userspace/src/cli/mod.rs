@@ -8,7 +8,9 @@ mod config;
 mod doctor;
 mod features;
 mod keeping;
+mod label;
 mod live;
+mod model;
 mod replay;
 mod simulate;
 mod summary;
@@ -42,6 +44,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Check, show or print an example of the configuration.
     Config(config::ConfigArgs),
+    /// Say what a call was: fraud or genuine
+    Label(label::LabelArgs),
+    /// Look at models, change which one scores, put one on trial
+    Model(model::ModelArgs),
     /// Make labelled carrier traffic, genuine and fraudulent
     Simulate(simulate::SimulateArgs),
     /// Write feature vectors of captured calls for training, with their labels
@@ -98,6 +104,8 @@ pub fn main() -> ExitCode {
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Label(args) => label::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Vectors(args) => vectors::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),

@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal as _},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
     time::Instant,
 };
 
@@ -11,10 +12,12 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Common, summary};
+use super::{Common, keeping, summary};
 use crate::{
     capture::pcap::{PcapError, Reader},
     engine::Engine,
+    features::names,
+    model::Model,
 };
 
 #[derive(Args, Debug)]
@@ -25,6 +28,9 @@ pub(super) struct ReplayArgs {
     /// Add every feature's value to the JSON lines
     #[arg(long)]
     features: bool,
+    /// Model on trial: scores all calls in the shadow; the end says how it compares
+    #[arg(long, value_name = "FILE")]
+    challenger: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -48,7 +54,14 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         config.engine.history.bytes = config.engine.history.bytes.min(enough);
     }
     let bar = progress(bytes);
-    let mut engine = Engine::new(&config.engine, model)?;
+    let mut engine = Engine::new(&config.engine, Arc::clone(&model))?;
+    if let Some(store) = keeping::kept_certificates(&config.stir)? {
+        engine.set_store(Arc::new(store));
+    }
+    if let Some(path) = &args.challenger {
+        let challenger = Arc::new(Model::load(path, &names())?);
+        engine.set_models(model, Some(challenger), 1.0);
+    }
     let mut out = Vec::with_capacity(2 * BLOCK);
     out.extend_from_slice(config.style.header().as_bytes());
     let mut stdout = io::stdout().lock();
@@ -102,6 +115,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         packets.frames as f64 / seconds.max(1e-9)
     );
     summary::print(&packets, engine.stats());
+    summary::trial(&engine);
     Ok(if cut_short { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 

@@ -1,12 +1,6 @@
 //! `scorer simulate`.
 
-use std::{
-    fs::File,
-    io,
-    path::PathBuf,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{fs::File, io, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -82,7 +76,8 @@ pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let mut files = Files { packets: Writer::new(packets)?, labels };
-    let totals = match simulation.run(&mut files).and_then(|totals| files.flush().map(|()| totals)) {
+    let totals = match simulation.run(&mut files).and_then(|totals| files.flush().map(|()| totals))
+    {
         Ok(totals) => totals,
         // Who reads has seen enough.
         Err(error) if to_stdout && error.kind() == io::ErrorKind::BrokenPipe => {

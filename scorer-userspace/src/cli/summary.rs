@@ -2,7 +2,7 @@
 
 use crate::{
     capture::AssemblerStats,
-    engine::{EngineStats, Sample},
+    engine::{Engine, EngineStats, Sample},
 };
 use scorer_common::verdict::Level;
 
@@ -34,4 +34,22 @@ pub(super) fn print(packets: &AssemblerStats, calls: &EngineStats) {
             eprintln!("{title}: {text}");
         }
     }
+}
+
+/// How a model on trial compares.
+pub(super) fn trial(engine: &Engine) {
+    let Some(challenger) = engine.challenger() else { return };
+    let trial = engine.trial();
+    eprintln!(
+        "on trial: {} scored {} calls; {} and {} agree on {}, only the first finds {} high, only the second {}; \
+         scores differ by {:.1} on average",
+        challenger.name(),
+        trial.calls,
+        engine.model().name(),
+        challenger.name(),
+        trial.agree,
+        trial.champion_only,
+        trial.challenger_only,
+        trial.mean_difference()
+    );
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File},
-    io::{self, BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -19,6 +19,7 @@ use crate::{
     capture::{Frame, pcap::Reader},
     engine::{Assessment, Engine},
     features,
+    labels::Labels,
     simulate::{Label, Mix, Packet, Simulation, Sink},
     time::Timestamp,
 };
@@ -28,7 +29,8 @@ pub(super) struct VectorsArgs {
     /// Capture files
     #[arg(value_name = "FILE", required_unless_present = "simulate", conflicts_with = "simulate")]
     files: Vec<PathBuf>,
-    /// Labels of their calls (CSV: call_id, label, and perhaps family, profile, stack, trunk)
+    /// Labels of their calls: the file of `scorer label`, or CSV (call_id, label, and perhaps
+    /// weight, family, profile, stack, trunk)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Simulate so many calls instead
@@ -70,8 +72,7 @@ pub(super) fn run(args: &VectorsArgs) -> anyhow::Result<ExitCode> {
     if let Some(store) = keeping::kept_certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
     }
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let mut run = Run {
         engine,
         rows: Rows::create(&args.out, args)?,
@@ -105,6 +106,8 @@ struct Truth {
     stack: String,
     #[serde(default)]
     trunk: String,
+    #[serde(default)]
+    weight: Option<f64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -116,8 +119,22 @@ struct Labelled {
 
 fn read_labels(path: &Path) -> anyhow::Result<HashMap<Box<[u8]>, Truth>> {
     let name = path.display();
-    let mut reader = csv::Reader::from_path(path).with_context(|| format!("cannot read {name}"))?;
     let mut truth = HashMap::new();
+    let mut magic = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read(&mut magic));
+    read.with_context(|| format!("cannot read {name}"))?;
+    if magic == *b"SQLite format 3\0" {
+        Labels::open(path)?.counting(|label| {
+            let of = Truth {
+                label: if label.fraud { "fraud" } else { "genuine" }.into(),
+                weight: Some(label.weight),
+                ..Truth::default()
+            };
+            truth.insert(label.call_id.into_bytes().into(), of);
+        })?;
+        return Ok(truth);
+    }
+    let mut reader = csv::Reader::from_path(path).with_context(|| format!("cannot read {name}"))?;
     for record in reader.deserialize() {
         let Labelled { call_id, truth: of } = record.with_context(|| format!("{name}"))?;
         anyhow::ensure!(
@@ -187,6 +204,7 @@ impl Sink for Run {
             profile: format!("{:016x}", label.actor),
             stack: label.stack.into(),
             trunk: label.trunk.into(),
+            weight: None,
         };
         self.truth.insert(label.call_id.as_bytes().into(), truth);
         Ok(())
@@ -224,8 +242,16 @@ impl Rows {
         let mut calls =
             csv::Writer::from_path(at("calls.csv")).with_context(|| cannot("calls.csv"))?;
         calls.write_record([
-            "call_id", "time", "label", "family", "profile", "stack", "trunk", "weight",
-            "probability", "tags",
+            "call_id",
+            "time",
+            "label",
+            "family",
+            "profile",
+            "stack",
+            "trunk",
+            "weight",
+            "probability",
+            "tags",
         ])?;
         fs::write(at("features.txt"), features::names().join("\n") + "\n")
             .with_context(|| cannot("features.txt"))?;
@@ -241,7 +267,7 @@ impl Rows {
         }
         self.vectors.write_all(bytemuck::cast_slice(assessment.features))?;
         let time = assessment.verdict.timestamp as f64 / 1e9;
-        let weight = if fraud { 1.0 } else { 1.0 / self.keep };
+        let weight = truth.weight.unwrap_or(1.0) / if fraud { 1.0 } else { self.keep };
         let tags = Tags(assessment.verdict.tags);
         self.calls
             .write_record([

@@ -23,6 +23,10 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Model file; `None` is the one built in.
     pub model: Option<PathBuf>,
+    /// Models to change between, and one on trial.
+    pub models: ModelsConfig,
+    /// Where labels of calls are kept; `None` is nowhere.
+    pub labels: Option<PathBuf>,
     /// Where metrics are served; `None` is nowhere.
     pub metrics: Option<SocketAddr>,
     /// How verdicts are written.
@@ -33,6 +37,23 @@ pub struct Config {
     pub snapshot_every: Duration,
     /// Certificates of signers.
     pub stir: StirConfig,
+}
+
+/// Models beside the one that scores.
+#[derive(Clone, Debug)]
+pub struct ModelsConfig {
+    /// Folder whose `state.toml` names the models in use.
+    pub folder: Option<PathBuf>,
+    /// Model file on trial, where the folder names none.
+    pub challenger: Option<PathBuf>,
+    /// Share of calls that the model on trial scores, 0 to 1.
+    pub share: f64,
+}
+
+impl Default for ModelsConfig {
+    fn default() -> Self {
+        Self { folder: None, challenger: None, share: 0.1 }
+    }
 }
 
 /// Where certificates of signers come from and go.
@@ -61,6 +82,8 @@ impl Default for Config {
             tap: TapConfig::default(),
             engine: EngineConfig::default(),
             model: None,
+            models: ModelsConfig::default(),
+            labels: None,
             metrics: None,
             style: Style::default(),
             snapshot: None,

@@ -121,6 +121,30 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.model = Some(text(v)?.into())),
     },
     Opt {
+        key: "model.folder",
+        default: "# none",
+        doc: "Folder of models whose state.toml says which one scores and which is on trial (`scorer model`); watched, changes need no restart. It goes before `model.path`.",
+        set: |c, v| Ok(c.models.folder = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "model.challenger",
+        default: "# none",
+        doc: "ONNX file of a model on trial: it scores a share of calls in the shadow, and metrics say how it compares.",
+        set: |c, v| Ok(c.models.challenger = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "model.challenger_percent",
+        default: "10",
+        doc: "Share of calls that the model on trial scores, per cent (0–100).",
+        set: |c, v| Ok(c.models.share = within(v, 0, 100)? as f64 / 100.0),
+    },
+    Opt {
+        key: "labels.path",
+        default: "# none",
+        doc: "SQLite file that labels of calls are kept in (`scorer label`); `tap` takes new ones up within a second.",
+        set: |c, v| Ok(c.labels = Some(text(v)?.into())),
+    },
+    Opt {
         key: "levels.medium",
         default: "40",
         doc: "Score from which the level is medium (0–100).",

@@ -120,7 +120,10 @@ mod tests {
             text(id::LINKED_FRAUD_CALLS, 15f32.ln()),
             "same signalling as 14 confirmed fraud calls"
         );
-        assert_eq!(text(id::CALLER_ANSWER_SHARE, 0.21), "the caller's calls are seldom answered (21 %)");
+        assert_eq!(
+            text(id::CALLER_ANSWER_SHARE, 0.21),
+            "the caller's calls are seldom answered (21 %)"
+        );
         assert_eq!(text(id::CALLER_ANSWER_SHARE, 0.9), "the pattern of calls is unusual");
         assert_eq!(text(id::NUMBER_WITHHELD, 1.0), "the number is withheld");
         // A missing value is not said to be anything.

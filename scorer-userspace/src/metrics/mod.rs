@@ -11,12 +11,17 @@ pub use histogram::Latency;
 pub use server::{MetricsError, serve};
 pub use table::{FAMILIES, Family, markdown};
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use crate::{capture::AssemblerStats, engine::EngineStats, tap::CounterReader};
+use crate::{
+    capture::AssemblerStats,
+    engine::{EngineStats, TrialStats},
+    model::{Day, InUse},
+    tap::CounterReader,
+};
 
 /// What the scoring thread tells.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Calls.
     pub engine: EngineStats,
@@ -28,6 +33,12 @@ pub struct Snapshot {
     pub refused: u64,
     /// Ring records refused.
     pub skipped: u64,
+    /// Models in use.
+    pub models: InUse,
+    /// How they compare.
+    pub trial: TrialStats,
+    /// How far calls are from those of training.
+    pub drift: Option<Arc<Day>>,
 }
 
 /// What a scrape reads.
@@ -41,6 +52,4 @@ pub struct Shared {
     pub latency: Latency,
     /// Lines that found the output blocked.
     pub output_dropped: std::sync::atomic::AtomicU64,
-    /// Model's name and id.
-    pub model: (String, u64),
 }

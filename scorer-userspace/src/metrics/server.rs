@@ -52,16 +52,19 @@ async fn scrape(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 
 /// All metrics as text.
 fn text(shared: &Shared) -> Result<Vec<u8>, String> {
-    let mut samples: HashMap<&str, Vec<(String, u64)>> = HashMap::new();
-    let mut add = |name: &'static str, label: &str, value: u64| {
+    let mut samples: HashMap<&str, Vec<(String, f64)>> = HashMap::new();
+    let mut put = |name: &'static str, label: &str, value: f64| {
         samples.entry(name).or_default().push((label.to_owned(), value));
     };
+    // Counts are exact up to 2^53.
+    let mut add = |name, label: &str, value: u64| put(name, label, value as f64);
     let kernel = shared.kernel.read().map_err(|error| error.to_string())?;
     for (counter, value) in Counter::ALL.iter().zip(kernel) {
         add("scorer_kernel_packets_total", counter.name(), value);
     }
     // A scoring thread that panicked has left its last copy.
-    let snapshot = *shared.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let snapshot =
+        shared.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     for sample in snapshot.engine.iter() {
         match (sample.name, sample.label) {
             ("verdicts", Some((_, level))) => add("scorer_verdicts_total", level, sample.value),
@@ -78,7 +81,31 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     add("scorer_history_refused_total", "", snapshot.refused);
     add("scorer_output_dropped_total", "", shared.output_dropped.load(Ordering::Relaxed));
     add("scorer_build_info", env!("CARGO_PKG_VERSION"), 1);
-    add("scorer_model_info", &format!("{} {:016x}", shared.model.0, shared.model.1), 1);
+    for (name, model) in [
+        ("scorer_model_info", &snapshot.models.champion),
+        ("scorer_challenger_info", &snapshot.models.challenger),
+    ] {
+        if let Some(model) = model {
+            add(name, &format!("{} {:016x}", model.name(), model.id()), 1);
+        }
+    }
+    let trial = &snapshot.trial;
+    add("scorer_challenger_calls_total", "agree", trial.agree);
+    add("scorer_challenger_calls_total", "champion_only", trial.champion_only);
+    add("scorer_challenger_calls_total", "challenger_only", trial.challenger_only);
+    for (model, labelled) in ["champion", "challenger"].iter().zip(trial.labelled) {
+        for (label, found) in ["genuine", "fraud"].iter().zip(labelled) {
+            for (level, count) in ["low", "high"].iter().zip(found) {
+                add("scorer_labelled_calls_total", &format!("{model}_{label}_{level}"), count);
+            }
+        }
+    }
+    if trial.calls > 0 {
+        put("scorer_challenger_score_difference", "", trial.mean_difference());
+    }
+    for (feature, psi) in snapshot.drift.iter().flat_map(|day| &day.index) {
+        put("scorer_drift_psi", feature, f64::from(*psi));
+    }
 
     let mut families = Vec::with_capacity(FAMILIES.len());
     for family in FAMILIES {
@@ -109,17 +136,17 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
 
 /// One sample. The crate's registry is not used, since the counts are kept
 /// elsewhere: a counter is made for the moment, set and collected.
-fn metric(label: &str, value: String, count: u64, is_counter: bool) -> Metric {
+fn metric(label: &str, value: String, count: f64, is_counter: bool) -> Metric {
     let opts = prometheus::Opts::new("sample", "sample");
     let opts = if label.is_empty() { opts } else { opts.const_label(label, value) };
     let families = if is_counter {
-        prometheus::IntCounter::with_opts(opts).map(|counter| {
+        prometheus::Counter::with_opts(opts).map(|counter| {
             counter.inc_by(count);
             counter.collect()
         })
     } else {
-        prometheus::IntGauge::with_opts(opts).map(|gauge| {
-            gauge.set(count as i64);
+        prometheus::Gauge::with_opts(opts).map(|gauge| {
+            gauge.set(count);
             gauge.collect()
         })
     };

@@ -95,6 +95,36 @@ pub const FAMILIES: &[Family] = &[
         label: "model",
         help: "1, labelled with the model's name and id.",
     },
+    Family {
+        name: "scorer_challenger_info",
+        kind: "gauge",
+        label: "model",
+        help: "1, labelled with the name and id of the model on trial.",
+    },
+    Family {
+        name: "scorer_challenger_calls_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Calls that both models scored: they agree on whether the level is high, or only one finds it so.",
+    },
+    Family {
+        name: "scorer_challenger_score_difference",
+        kind: "gauge",
+        label: "",
+        help: "Mean difference of the two models' scores, 0 to 100, since the trial began.",
+    },
+    Family {
+        name: "scorer_labelled_calls_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Calls labelled afterwards, by model, label, and whether the model had found the level at least high.",
+    },
+    Family {
+        name: "scorer_drift_psi",
+        kind: "gauge",
+        label: "feature",
+        help: "Population stability index of a feature, or of the score, over the last whole day (UTC) against training; above 0.25 much has changed.",
+    },
 ];
 
 /// docs/metrics.md.

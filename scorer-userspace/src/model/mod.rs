@@ -7,12 +7,14 @@
 //! name a line, any subset of the registry in any order. `scorer.name` and
 //! `scorer.version` say what it is called. `scorer.baseline`, one number a line,
 //! says what stands for a missing feature; graphs need it that tract runs and that
-//! do not deal with missing values themselves.
+//! do not deal with missing values themselves. `scorer.reference` says what calls were
+//! like in training ([`Reference`]).
 
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -20,7 +22,9 @@ use tract_onnx::pb;
 
 mod answer;
 mod columns;
+mod drift;
 mod error;
+mod folder;
 mod graph;
 mod linear;
 mod other;
@@ -30,7 +34,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use drift::{Day, Drift, Reference};
 pub use error::ModelError;
+pub use folder::{Folder, FolderError, InUse, State};
 
 use graph::Graph;
 
@@ -40,8 +46,8 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Of one decoded, bytes: lists of small numbers take eight times their encoding.
 const MAX_DECODED_BYTES: u64 = 8 * MAX_FILE_BYTES;
 
-/// The model that is used when none is configured; see `models/baseline.md`.
-const BUILTIN: &[u8] = include_bytes!("../../../models/baseline.onnx");
+/// The model that is used when none is configured; see `models/ensemble.md`.
+const BUILTIN: &[u8] = include_bytes!("../../../models/ensemble.onnx");
 
 /// A loaded model. Cheap to share: evaluation needs `&self` and a [`Scratch`].
 pub struct Model {
@@ -50,6 +56,7 @@ pub struct Model {
     name: String,
     /// Length of a row: features in the registry this was loaded with.
     row: usize,
+    reference: Option<Arc<Reference>>,
 }
 
 /// What runs a model.
@@ -103,7 +110,12 @@ impl Model {
         let called = format!("{}-{}", printable(called), printable(version));
         let graph = proto.graph.as_ref().ok_or_else(|| malformed("it has no graph".into()))?;
         let graph = Graph::new(graph, columns.len(), name)?;
+        let reference = columns::metadata(&proto, "scorer.reference")
+            .map(|text| Reference::read(text, features).map(Arc::new))
+            .transpose()
+            .map_err(malformed)?;
         Ok(Self {
+            reference,
             evaluator: evaluator(&proto, &graph, &columns, name)?,
             id: id(bytes),
             name: called,
@@ -111,9 +123,9 @@ impl Model {
         })
     }
 
-    /// The model compiled into this program: `models/baseline.onnx`.
+    /// The model compiled into this program: `models/ensemble.onnx`.
     pub fn builtin(features: &[&str]) -> Result<Self, ModelError> {
-        Self::from_bytes(BUILTIN, "built-in baseline", features)
+        Self::from_bytes(BUILTIN, "built-in model", features)
     }
 
     /// First eight bytes of the file's SHA-256, big-endian, so that its sixteen hex
@@ -178,6 +190,11 @@ impl Model {
             Evaluator::Trees(trees) => trees.bias(),
             Evaluator::Other(_) => f32::NAN,
         }
+    }
+
+    /// What calls were like in training, if the model says so.
+    pub fn reference(&self) -> Option<&Arc<Reference>> {
+        self.reference.as_ref()
     }
 
     /// What evaluates it, for `scorer` to print: `logistic`, `trees` or `tract`.

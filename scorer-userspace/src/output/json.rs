@@ -8,7 +8,11 @@ use std::{
 use scorer_common::verdict::{Action, Level, Tags};
 
 use super::{Style, shown};
-use crate::{engine::Assessment, features::{REGISTRY, write_reason}, time::Timestamp};
+use crate::{
+    engine::Assessment,
+    features::{REGISTRY, write_reason},
+    time::Timestamp,
+};
 
 /// Adds one line to `out`. `latency` is ns from the kernel's stamp to the
 /// verdict, and stands in live lines only.

@@ -197,7 +197,9 @@ impl Campaign {
                 let shared = if self.way < 500 { 8 } else { 7 };
                 let tail = random.random_range(0..100_000);
                 let last = spec.callee.len() - shared;
-                spec.caller = format!("{}{tail:05}", &spec.callee[..shared])[..shared + last.min(5)].to_owned();
+                spec.caller = format!("{}{tail:05}", &spec.callee[..shared])
+                    [..shared + last.min(5)]
+                    .to_owned();
                 asserted(&mut spec, 0.6, &self.own, random);
                 spec.among_strangers(0.35, 14.0, random);
             }
@@ -375,7 +377,8 @@ fn source(world: &World, family: Family, actor: u64, days: f64, random: &mut Str
             on(kind, random)
         }
         Family::Institution => {
-            let kind = *pick(random, &[TrunkKind::National, TrunkKind::Enterprise, TrunkKind::Voip]);
+            let kind =
+                *pick(random, &[TrunkKind::National, TrunkKind::Enterprise, TrunkKind::Voip]);
             on(kind, random)
         }
         Family::Wangiri if chance(random, 0.8) => on(TrunkKind::International, random),
@@ -390,7 +393,10 @@ fn source(world: &World, family: Family, actor: u64, days: f64, random: &mut Str
             world.endpoint_with(internet, style::index(tool).unwrap_or(0), actor, days)
         }
         Family::Attestation => {
-            let kind = *pick(random, &[TrunkKind::Voip, TrunkKind::Voip, TrunkKind::International, TrunkKind::National]);
+            let kind = *pick(
+                random,
+                &[TrunkKind::Voip, TrunkKind::Voip, TrunkKind::International, TrunkKind::National],
+            );
             on(kind, random)
         }
         _ => world.entry(random, days),
@@ -416,7 +422,8 @@ fn somewhere(world: &World, random: &mut Stream) -> String {
 /// trunk believes its customer, sometimes the true one, sometimes nothing.
 fn asserted(spec: &mut Spec, same: f64, own: &str, random: &mut Stream) {
     if spec.network.is_some() {
-        spec.network = Some(if chance(random, same) { spec.caller.clone() } else { own.to_owned() });
+        spec.network =
+            Some(if chance(random, same) { spec.caller.clone() } else { own.to_owned() });
     }
 }
 

@@ -76,7 +76,11 @@ impl World {
                 let mut spec = self.social(family, &person, population, days, random);
                 // Neighbours call each other.
                 if chance(random, 0.04) {
-                    spec.callee = format!("{}{:04}", &spec.caller[..spec.caller.len() - 4], random.random_range(0..10_000));
+                    spec.callee = format!(
+                        "{}{:04}",
+                        &spec.caller[..spec.caller.len() - 4],
+                        random.random_range(0..10_000)
+                    );
                 }
                 spec.named(0.35, false, random);
                 spec
@@ -104,9 +108,12 @@ impl World {
                 spec
             }
             Family::Forwarded => self.forwarded(population, days, random),
-            Family::TollFree => self.presenting(family, &self.numbers.toll_free, population, days, random),
+            Family::TollFree => {
+                self.presenting(family, &self.numbers.toll_free, population, days, random)
+            }
             Family::Bank => {
-                let mut spec = self.presenting(family, &self.numbers.business, population, days, random);
+                let mut spec =
+                    self.presenting(family, &self.numbers.business, population, days, random);
                 spec.caller.clone_from(pick(random, &self.numbers.protected));
                 spec.among_strangers(0.6, 150.0, random);
                 spec
@@ -181,7 +188,8 @@ impl World {
     }
 
     fn abroad(&self, population: &Population, days: f64, random: &mut Stream) -> Spec {
-        let id = hash(self.seed, Family::Abroad as u64, somebody(random, population.people / 3 + 1));
+        let id =
+            hash(self.seed, Family::Abroad as u64, somebody(random, population.people / 3 + 1));
         let mut fixed = stream(self.seed, 0x7065_7273, id);
         let country = self.numbers.foreign(&mut fixed);
         let blocks = if chance(&mut fixed, 0.6) { &country.mobile } else { &country.fixed };
@@ -200,8 +208,12 @@ impl World {
     /// The same call again and again: several ids share a callee for some minutes.
     fn insistent(&self, population: &Population, days: f64, random: &mut Stream) -> Spec {
         let few = (population.people / 2_000).max(3);
-        let person =
-            self.person(Family::Insistent, TrunkKind::Mobile, &self.numbers.mobile, random.random_range(0..few));
+        let person = self.person(
+            Family::Insistent,
+            TrunkKind::Mobile,
+            &self.numbers.mobile,
+            random.random_range(0..few),
+        );
         let mut spec = self.social(Family::Insistent, &person, population, days, random);
         let day = (days * 24.0) as u64;
         let friend = hash(self.seed ^ person.id, day, 0) % population.subscribers;
@@ -293,7 +305,10 @@ impl World {
     ) -> Spec {
         let firm = self.firm(family, somebody(random, population.offices / 4 + 1));
         let from = self.endpoint(firm.trunk, firm.id, days);
-        let shown = number(&blocks[(firm.id % blocks.len() as u64) as usize], &mut stream(self.seed, 5, firm.id));
+        let shown = number(
+            &blocks[(firm.id % blocks.len() as u64) as usize],
+            &mut stream(self.seed, 5, firm.id),
+        );
         let callee = callee(self, population.subscribers, random);
         let mut spec = Spec::ordinary(family, firm.id, from, shown, callee, random);
         if spec.network.is_some() && chance(random, 0.6) {
@@ -313,7 +328,8 @@ impl World {
         let from = self.endpoint_with(firm.trunk, fax, firm.id, days);
         let callee = self.friend(firm.id, population, random);
         let mut spec = Spec::ordinary(Family::Fax, firm.id, from, firm.number, callee, random);
-        (spec.ring, spec.end) = (around(random, 3.0, 1.3), End::Talk(around(random, 55.0, 1.6), true));
+        (spec.ring, spec.end) =
+            (around(random, 3.0, 1.3), End::Talk(around(random, 55.0, 1.6), true));
         spec
     }
 
@@ -332,7 +348,9 @@ impl World {
             2 => firm.number[2..].to_owned(),
             3 => "anonymous".to_owned(),
             4 => number(pick(&mut habits, &self.numbers.unallocated), &mut habits),
-            5 => pick(&mut habits, &["reception", "trunk1", "pbx", "unknown", "Office"]).to_string(),
+            5 => {
+                pick(&mut habits, &["reception", "trunk1", "pbx", "unknown", "Office"]).to_string()
+            }
             _ => firm.number.clone(),
         };
         let mut spec = Spec::ordinary(Family::Odd, firm.id, from, wrong, callee, random);

@@ -158,12 +158,7 @@ fn addresses(values: &mut Values, from: &Endpoint, random: &mut Stream) {
     values.set(Field::Rtp2, format_args!("{}", rtp + 2));
 }
 
-fn identity(
-    values: &mut Values,
-    world: &World,
-    spec: &Spec,
-    random: &mut Stream,
-) {
+fn identity(values: &mut Values, world: &World, spec: &Spec, random: &mut Stream) {
     let from = &spec.from;
     let style = &world.styles[from.style];
     let trunk = &TRUNKS[from.trunk];
@@ -201,11 +196,8 @@ fn identity(
         values.set(Field::Host, format_args!("{a}.{b}.{c}.{d}"));
     }
     // What a scanner dials is written as it is.
-    let callee = if spec.refused {
-        spec.callee.clone()
-    } else {
-        written(&spec.callee, from.callee_form)
-    };
+    let callee =
+        if spec.refused { spec.callee.clone() } else { written(&spec.callee, from.callee_form) };
     values.set(Field::Callee, format_args!("{callee}"));
     if let Some(network) = &spec.network {
         let number = written(network, from.form);
@@ -217,7 +209,9 @@ fn identity(
             let screen = if from.agent % 5 == 0 { "no" } else { "yes" };
             values.set(
                 Field::Rpid,
-                format_args!("<sip:{number}@{domain}>;party=calling;screen={screen};privacy={privacy}"),
+                format_args!(
+                    "<sip:{number}@{domain}>;party=calling;screen={screen};privacy={privacy}"
+                ),
             );
         } else if matches!(trunk.kind, TrunkKind::Mobile) && chance(random, 0.4) {
             values.set(
@@ -238,7 +232,10 @@ fn identity(
         let by = written(&forward.number, from.form);
         values.set(
             Field::Diversion,
-            format_args!("<sip:{by}@{domain};user=phone>;reason={};counter=1;privacy=off", forward.reason),
+            format_args!(
+                "<sip:{by}@{domain};user=phone>;reason={};counter=1;privacy=off",
+                forward.reason
+            ),
         );
         if !style.invite.asks(Field::Diversion) || from.agent % 4 == 0 {
             let cause = match forward.reason {
@@ -248,7 +245,9 @@ fn identity(
             };
             values.set(
                 Field::History,
-                format_args!("<sip:{by}@{domain}>;index=1,<sip:{callee}@{EDGE_NAME};cause={cause}>;index=1.1"),
+                format_args!(
+                    "<sip:{by}@{domain}>;index=1,<sip:{callee}@{EDGE_NAME};cause={cause}>;index=1.1"
+                ),
             );
         }
     }

@@ -377,9 +377,7 @@ impl Simulation {
             return Ok(());
         }
         let result = match dialog.message(step) {
-            Some((side, message)) => {
-                self.send(&dialog.from, side, &message, Timestamp(now), sink)
-            }
+            Some((side, message)) => self.send(&dialog.from, side, &message, Timestamp(now), sink),
             None => Ok(()),
         };
         self.dialogs[call] = Some(dialog);

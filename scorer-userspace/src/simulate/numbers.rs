@@ -113,17 +113,7 @@ impl Numbers {
         let protected = (0..40)
             .map(|i| number(pick(random, if i % 2 == 0 { &business } else { &toll_free }), random))
             .collect();
-        Self {
-            own,
-            fixed,
-            mobile,
-            toll_free,
-            business,
-            voip,
-            unallocated,
-            abroad,
-            protected,
-        }
+        Self { own, fixed, mobile, toll_free, business, voip, unallocated, abroad, protected }
     }
 
     /// Number of the operator's `i`th subscriber.
@@ -166,10 +156,8 @@ impl Finder {
     /// Digits of a pattern, filled in.
     fn candidate(&mut self, code: &str, pattern: &str) -> String {
         let digit = |random: &mut Stream| char::from(b'0' + random.random_range(0..10u8));
-        let national: String = pattern
-            .chars()
-            .map(|c| if c == 'X' { digit(&mut self.random) } else { c })
-            .collect();
+        let national: String =
+            pattern.chars().map(|c| if c == 'X' { digit(&mut self.random) } else { c }).collect();
         format!("{code}{national}")
     }
 
@@ -212,7 +200,10 @@ impl Finder {
             if found.len() == count {
                 break;
             }
-            let pattern = *pick(&mut self.random, &["2XXXXXXXXX", "4XXXXXXXXX", "6XXXXXXXXX", "1XXXXXXXXX", "7XXXXXXXXX"]);
+            let pattern = *pick(
+                &mut self.random,
+                &["2XXXXXXXXX", "4XXXXXXXXX", "6XXXXXXXXX", "1XXXXXXXXX", "7XXXXXXXXX"],
+            );
             let digits = self.candidate("44", pattern);
             if self.planned(&digits).valid == Some(false) {
                 found.push(digits[..digits.len() - TAIL].to_owned());

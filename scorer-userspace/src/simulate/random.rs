@@ -9,9 +9,9 @@ pub(super) type Stream = rand_pcg::Pcg64Mcg;
 /// Spreads three numbers to one (the finaliser of SplitMix64 between them), so that
 /// properties of the millionth subscriber need not be kept but are made again.
 pub(super) fn hash(seed: u64, purpose: u64, number: u64) -> u64 {
-    [purpose, number].into_iter().fold(finish(seed), |hash, value| {
-        finish(hash ^ value.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    })
+    [purpose, number]
+        .into_iter()
+        .fold(finish(seed), |hash, value| finish(hash ^ value.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 const fn finish(mut value: u64) -> u64 {

@@ -103,7 +103,13 @@ fn knobs_do_what_they_say() {
     assert!(!without.families.contains_key(&Family::Robocall));
     // Twice as many calls a second take half the time.
     let time = |rate| {
-        let mix = Mix { calls_per_second: rate, hours: false, fraud: 0.0, duration_s: Some(200.0), ..Mix::default() };
+        let mix = Mix {
+            calls_per_second: rate,
+            hours: false,
+            fraud: 0.0,
+            duration_s: Some(200.0),
+            ..Mix::default()
+        };
         let mut seen = Seen::default();
         Simulation::new(mix, 3, 1_000_000).unwrap().run(&mut seen).unwrap().calls
     };
@@ -131,7 +137,9 @@ fn wrong_mixes_are_refused_with_the_reason() {
         assert!(error.contains(says), "{error}");
     }
     let mix = Mix { without_stacks: vec!["avya".into()], ..Mix::default() };
-    assert!(Simulation::new(mix, 1, 1).unwrap_err().to_string().contains("no stack avya; there are"));
+    assert!(
+        Simulation::new(mix, 1, 1).unwrap_err().to_string().contains("no stack avya; there are")
+    );
 }
 
 #[test]

@@ -106,11 +106,9 @@ impl Packet<'_> {
         };
         // An error only says that the payload is too long for a datagram.
         let sum = match (self.source.ip(), self.destination.ip()) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => header.calc_checksum_ipv4_raw(
-                source.octets(),
-                destination.octets(),
-                self.payload,
-            ),
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                header.calc_checksum_ipv4_raw(source.octets(), destination.octets(), self.payload)
+            }
             (source, destination) => {
                 header.calc_checksum_ipv6_raw(octets(source), octets(destination), self.payload)
             }

@@ -84,15 +84,41 @@ trunks! {
 
 /// Stacks behind resellers, and how common.
 const BEHIND: &[&str] = &[
-    "asterisk", "asterisk", "asterisk", "asterisk-chan-sip", "asterisk-chan-sip", "freeswitch",
-    "freeswitch", "yeastar", "threecx", "threecx", "pjsip", "pjsip", "linphone", "zoiper",
-    "grandstream", "sipp",
+    "asterisk",
+    "asterisk",
+    "asterisk",
+    "asterisk-chan-sip",
+    "asterisk-chan-sip",
+    "freeswitch",
+    "freeswitch",
+    "yeastar",
+    "threecx",
+    "threecx",
+    "pjsip",
+    "pjsip",
+    "linphone",
+    "zoiper",
+    "grandstream",
+    "sipp",
 ];
 
 /// Stacks of businesses.
 const BUSINESS: &[&str] = &[
-    "asterisk", "asterisk", "asterisk-chan-sip", "freeswitch", "yeastar", "threecx", "threecx",
-    "cisco", "cisco", "teams", "teams", "avaya", "avaya", "audiocodes", "grandstream",
+    "asterisk",
+    "asterisk",
+    "asterisk-chan-sip",
+    "freeswitch",
+    "yeastar",
+    "threecx",
+    "threecx",
+    "cisco",
+    "cisco",
+    "teams",
+    "teams",
+    "avaya",
+    "avaya",
+    "audiocodes",
+    "grandstream",
 ];
 
 /// How numbers are written.
@@ -302,12 +328,27 @@ const FIRST: &[&str] = &[
     "Jack", "Sophie", "Tomasz", "Grace", "Liam", "Chloe", "Andrei", "Emily", "Kwame", "Zoe",
 ];
 const LAST: &[&str] = &[
-    "Smith", "Jones", "Khan", "Williams", "Brown", "Patel", "Taylor", "Davies", "Kowalski", "Evans",
-    "Wilson", "Ali", "Roberts", "Johnson", "Okafor", "Walker", "Wright", "Popescu", "Green", "Hall",
+    "Smith", "Jones", "Khan", "Williams", "Brown", "Patel", "Taylor", "Davies", "Kowalski",
+    "Evans", "Wilson", "Ali", "Roberts", "Johnson", "Okafor", "Walker", "Wright", "Popescu",
+    "Green", "Hall",
 ];
 const TRADES: &[&str] = &[
-    "Dental Practice", "Plumbing Ltd", "Surgery", "Estates", "Garage", "Solicitors", "Council",
-    "Housing", "Energy", "Couriers", "Travel", "Academy", "Care Home", "Insurance", "Motors", "Bank",
+    "Dental Practice",
+    "Plumbing Ltd",
+    "Surgery",
+    "Estates",
+    "Garage",
+    "Solicitors",
+    "Council",
+    "Housing",
+    "Energy",
+    "Couriers",
+    "Travel",
+    "Academy",
+    "Care Home",
+    "Insurance",
+    "Motors",
+    "Bank",
 ];
 
 /// A display name: of a person or a firm.
@@ -334,7 +375,8 @@ impl Trunk {
         } else if self.addresses > 256 {
             format!("{a}.{b}.0.0/16")
         } else {
-            let all: Vec<_> = (0..self.addresses as u8).map(|i| format!("{a}.{b}.{c}.{}/32", d + i)).collect();
+            let all: Vec<_> =
+                (0..self.addresses as u8).map(|i| format!("{a}.{b}.{c}.{}/32", d + i)).collect();
             all.join(",")
         };
         let countries = if self.kind == TrunkKind::International { "" } else { " 44" };

@@ -1,0 +1,75 @@
+//! Trains the model in models/ from simulated calls, and calls of one's own.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{
+    run::{cargo, check, output, root, say},
+    setup,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct TrainArgs {
+    /// Folder for the model, its card and its metrics
+    #[arg(long, default_value = "models")]
+    out: PathBuf,
+    /// Plan of the runs (models/training.toml)
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Labelled calls of one's own: a folder that `scorer vectors` wrote; may be given several times
+    #[arg(long, value_name = "FOLDER")]
+    vectors: Vec<PathBuf>,
+    /// Share of each run's calls, for a trial
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// The program that simulates; built with optimisation when not given
+    #[arg(long, value_name = "FILE")]
+    scorer: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    let scorer = match &args.scorer {
+        Some(path) => path.clone(),
+        None => {
+            say("building scorer with optimisation (minutes, the first time)");
+            check(&mut cargo(["build", "--quiet", "--release", "--package", "scorer-userspace"]))?;
+            root().join("target/release/scorer")
+        }
+    };
+    let python = environment()?;
+    let mut train = Command::new(python);
+    train.arg(root().join("models/train.py")).arg("--scorer").arg(scorer);
+    train.arg("--work").arg(root().join("target/train")).arg("--out").arg(&args.out);
+    train.arg("--scale").arg(args.scale.to_string());
+    if let Some(plan) = &args.plan {
+        train.arg("--plan").arg(plan);
+    }
+    for folder in &args.vectors {
+        train.arg("--vectors").arg(folder);
+    }
+    check(&mut train)
+}
+
+/// Python of the virtual environment with what training needs, made once.
+pub(crate) fn environment() -> Result<PathBuf> {
+    setup::run(setup::Purpose::Train)?;
+    let folder = root().join("target/venv");
+    let python = folder.join("bin/python");
+    let wanted = root().join("models/requirements-train.txt");
+    let text = std::fs::read_to_string(&wanted).context("models/requirements-train.txt")?;
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
+        return Ok(python);
+    }
+    say("installing what training needs into target/venv (LightGBM, onnxmltools, scikit-learn)");
+    if output(Command::new(&python).arg("--version")).is_none() {
+        check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    }
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    check(install.arg(&wanted))?;
+    std::fs::write(done, text)?;
+    Ok(python)
+}
