@@ -345,7 +345,7 @@ def card(plan, metrics):
         f" {metrics['features']} of the {metrics['registry']} features, calibrated with Platt's method; the"
         " calibration is in the leaves.",
         "",
-        f"- **Files**: `{plan['name']}.onnx`, metrics in `{plan['name']}.json`. Made by `cargo xtask train` from"
+        f"- **Files**: `{plan['name']}.onnx` (id {metrics['id']}), metrics in `{plan['name']}.json`. Made by `cargo xtask train` from"
         " `training.toml`; the same command gives the same figures on the same machine.",
         f"- **Data**: simulated calls only (`scorer simulate`, docs/simulate.md): {metrics['rows']['train']:,} rows of"
         f" {metrics['calls']['train']:,} calls for training, {metrics['rows']['calibrate']:,} for calibration,"
@@ -455,7 +455,8 @@ def main():
     plan["reference"] = reference(held, columns, used, probability(margin))
     model = to_onnx(booster, used, a, b, plan)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"{plan['name']}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    data = model.SerializeToString(deterministic=True)
+    (args.out / f"{plan['name']}.onnx").write_bytes(data)
 
     print("testing", flush=True)
     tests = by_role["test"]
@@ -472,6 +473,8 @@ def main():
         "family not in training": unseen_family | (y == 0),
     }
     metrics = {
+        # As `scorer model show` and every verdict's metrics give it.
+        "id": hashlib.sha256(data).hexdigest()[:16],
         "features": len(used),
         "registry": len(names),
         "trees": TREES,

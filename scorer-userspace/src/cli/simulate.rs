@@ -1,13 +1,20 @@
 //! `scorer simulate`.
 
-use std::{fs::File, io, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
     capture::pcap::Writer,
-    simulate::{Family, Label, Mix, Packet, Simulation, Sink, write_site},
+    simulate::{Family, Label, Mix, Packet, Simulation, Sink, Uac, write_site},
 };
 
 #[derive(Args, Debug)]
@@ -22,7 +29,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "FILE")]
     mix: Option<PathBuf>,
     /// Capture to write (pcap); `-` for standard output
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["site", "families"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["site", "families", "to"])]
     out: Option<PathBuf>,
     /// Labels to write (CSV); beside the capture when not given
     #[arg(long, value_name = "FILE")]
@@ -30,6 +37,15 @@ pub(super) struct SimulateArgs {
     /// Write the simulated operator's configuration, tables and certificates to this folder
     #[arg(long, value_name = "FOLDER")]
     site: Option<PathBuf>,
+    /// Make the calls for real, to this address of a lab
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "out")]
+    to: Option<SocketAddr>,
+    /// Address to call from
+    #[arg(long, value_name = "ADDR:PORT", requires = "to")]
+    from: Option<SocketAddr>,
+    /// Seconds of traffic a second
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "to")]
+    speed: f64,
     /// List the families of traffic
     #[arg(long)]
     families: bool,
@@ -52,6 +68,9 @@ pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         write_site(folder, &mix, args.seed)?;
         eprintln!("wrote {}", folder.join("scorer.toml").display());
     }
+    if let Some(to) = args.to {
+        return live(args, mix, to);
+    }
     let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
     let simulation = Simulation::new(mix, args.seed, args.calls)?;
     let start = Instant::now();
@@ -67,14 +86,7 @@ pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         None if to_stdout => None,
         None => Some(out.with_extension("csv")),
     };
-    let labels = match &labels {
-        Some(path) => {
-            let mut file = csv::Writer::from_path(path).with_context(|| cannot(path))?;
-            file.write_record(["call_id", "label", "family", "profile", "stack", "trunk"])?;
-            Some(file)
-        }
-        None => None,
-    };
+    let labels = labels.as_deref().map(labels_file).transpose()?;
     let mut files = Files { packets: Writer::new(packets)?, labels };
     let totals = match simulation.run(&mut files).and_then(|totals| files.flush().map(|()| totals))
     {
@@ -96,6 +108,53 @@ pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn labels_file(path: &Path) -> anyhow::Result<csv::Writer<File>> {
+    let cannot = || format!("cannot write {}", path.display());
+    let mut file = csv::Writer::from_path(path).with_context(cannot)?;
+    file.write_record(["call_id", "label", "family", "profile", "stack", "trunk"])
+        .with_context(cannot)?;
+    Ok(file)
+}
+
+/// Makes the calls for real.
+fn live(args: &SimulateArgs, mix: Mix, to: SocketAddr) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.speed.is_finite() && args.speed > 0.0,
+        "--speed is {}; it must be above 0",
+        args.speed
+    );
+    let mut labels = args.labels.as_deref().map(labels_file).transpose()?;
+    let uac = Uac::new(args.from, to, args.speed)?;
+    let mut each = |label: &Label<'_>| match &mut labels {
+        Some(file) => write_label(file, label),
+        None => Ok(()),
+    };
+    let totals = uac.run(mix, args.seed, args.calls, &mut each)?;
+    if let Some(file) = &mut labels {
+        file.flush()?;
+    }
+    let mut failed: Vec<_> = totals.failed.iter().collect();
+    failed.sort_unstable();
+    eprintln!(
+        "made {} calls: {} answered, {} cancelled, {} unanswered, {} sent again; refused: {failed:?}",
+        totals.calls, totals.answered, totals.cancelled, totals.unanswered, totals.again
+    );
+    let all = totals.unanswered == 0;
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn write_label(file: &mut csv::Writer<File>, label: &Label<'_>) -> io::Result<()> {
+    file.write_record([
+        label.call_id,
+        if label.family.fraud() { "fraud" } else { "genuine" },
+        label.family.name(),
+        &format!("{:016x}", label.actor),
+        label.stack,
+        label.trunk,
+    ])
+    .map_err(io::Error::other)
+}
+
 struct Files {
     packets: Writer<Box<dyn io::Write>>,
     labels: Option<csv::Writer<File>>,
@@ -114,15 +173,6 @@ impl Sink for Files {
     }
 
     fn label(&mut self, label: &Label<'_>) -> io::Result<()> {
-        let Some(file) = &mut self.labels else { return Ok(()) };
-        file.write_record([
-            label.call_id,
-            if label.family.fraud() { "fraud" } else { "genuine" },
-            label.family.name(),
-            &format!("{:016x}", label.actor),
-            label.stack,
-            label.trunk,
-        ])
-        .map_err(io::Error::other)
+        self.labels.as_mut().map_or(Ok(()), |file| write_label(file, label))
     }
 }

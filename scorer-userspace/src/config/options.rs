@@ -117,7 +117,7 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         key: "model.path",
         default: "# built in",
-        doc: "ONNX file of the model. Without it the built-in baseline scores (models/baseline.md).",
+        doc: "ONNX file of the model. Without it the built-in ensemble scores (models/ensemble.md); \"baseline\" is the transparent logistic model that is built in, too (models/baseline.md).",
         set: |c, v| Ok(c.model = Some(text(v)?.into())),
     },
     Opt {

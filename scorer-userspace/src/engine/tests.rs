@@ -20,7 +20,7 @@ use crate::{
 mod coverage;
 
 fn engine() -> Engine {
-    let model = Model::builtin(&features::names()).expect("the built-in model");
+    let model = Model::baseline(&features::names()).expect("the built-in model");
     let history = HistoryConfig { bytes: 4 << 20, secret: true };
     Engine::new(&EngineConfig { history, ..EngineConfig::default() }, Arc::new(model))
         .expect("the built-in tables")

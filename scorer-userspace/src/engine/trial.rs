@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_challenger_sees_its_share_and_both_are_judged_by_labels() {
-        let model = Arc::new(Model::builtin(&names()).unwrap());
+        let model = Arc::new(Model::baseline(&names()).unwrap());
         let mut trial = Trial::new();
         let mut scratch = Scratch::default();
         let mut features = [f32::NAN; COUNT];

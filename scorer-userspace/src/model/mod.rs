@@ -49,6 +49,12 @@ const MAX_DECODED_BYTES: u64 = 8 * MAX_FILE_BYTES;
 /// The model that is used when none is configured; see `models/ensemble.md`.
 const BUILTIN: &[u8] = include_bytes!("../../../models/ensemble.onnx");
 
+/// The transparent one beside it; see `models/baseline.md`.
+const BASELINE: &[u8] = include_bytes!("../../../models/baseline.onnx");
+
+/// What names it where a file is asked for.
+pub const BASELINE_NAME: &str = "baseline";
+
 /// A loaded model. Cheap to share: evaluation needs `&self` and a [`Scratch`].
 pub struct Model {
     evaluator: Evaluator,
@@ -70,7 +76,12 @@ enum Evaluator {
 impl Model {
     /// Loads an ONNX file whose inputs are `features`, in that order, or a subset
     /// named in its metadata.
+    ///
+    /// The path `baseline`, where there is no such file, is [`Self::baseline`].
     pub fn load(path: &Path, features: &[&str]) -> Result<Self, ModelError> {
+        if path.as_os_str() == BASELINE_NAME && !path.exists() {
+            return Self::baseline(features);
+        }
         let name = path.display().to_string();
         let read = |source| ModelError::Read { path: name.clone(), source };
         let file = File::open(path).map_err(read)?;
@@ -126,6 +137,12 @@ impl Model {
     /// The model compiled into this program: `models/ensemble.onnx`.
     pub fn builtin(features: &[&str]) -> Result<Self, ModelError> {
         Self::from_bytes(BUILTIN, "built-in model", features)
+    }
+
+    /// The transparent logistic model, also compiled into this program:
+    /// `models/baseline.onnx`.
+    pub fn baseline(features: &[&str]) -> Result<Self, ModelError> {
+        Self::from_bytes(BASELINE, "built-in baseline", features)
     }
 
     /// First eight bytes of the file's SHA-256, big-endian, so that its sixteen hex

@@ -156,7 +156,7 @@ mod tests {
         attribute.extend(list);
         let size = decoded_size(&nested(&attribute)).expect("protobuf");
         assert!((8_000_000..8_100_000).contains(&size), "{size}");
-        assert!(decoded_size(crate::model::BUILTIN).expect("protobuf") < 1 << 20);
+        assert!(decoded_size(crate::model::BASELINE).expect("protobuf") < 1 << 20);
     }
 
     #[test]

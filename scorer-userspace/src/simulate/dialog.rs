@@ -48,7 +48,10 @@ pub(super) struct Dialog {
     call_id: String,
     cseq: u32,
     target: String,
-    to_tag: u64,
+    /// Where requests within the dialog go.
+    contact: String,
+    /// Parameter of To once somebody has answered.
+    to_tag: String,
 }
 
 impl Dialog {
@@ -63,7 +66,8 @@ impl Dialog {
             call_id: String::new(),
             cseq: 1,
             target: String::new(),
-            to_tag: random.random(),
+            contact: "sip:edge@198.51.100.1:5060".to_owned(),
+            to_tag: format!("{:016x}", random.random::<u64>()),
             invite: Vec::new(),
         };
         let end = invite.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(invite.len());
@@ -100,6 +104,30 @@ impl Dialog {
     /// Call-ID, as it stands.
     pub(super) fn call_id(&self) -> &str {
         self.call_id.split_once(':').map_or("", |(_, id)| id.trim())
+    }
+
+    /// Somebody real has answered: requests go to its contact, with its tag.
+    pub(super) fn answered(&mut self, to: &str, contact: Option<&str>) {
+        self.refused(to);
+        if let End::Cancel | End::Fail(_) = self.end {
+            self.end = End::Talk(0.0, true);
+        }
+        let contact = contact.and_then(|contact| match contact.split_once('<') {
+            Some((_, uri)) => uri.split_once('>').map(|(uri, _)| uri),
+            None => contact.split(';').next(),
+        });
+        contact.unwrap_or(&self.target).to_owned().clone_into(&mut self.contact);
+    }
+
+    /// Somebody real has refused it.
+    pub(super) fn refused(&mut self, to: &str) {
+        let tag = to.split_once(";tag=").map_or("", |(_, tag)| tag);
+        tag.split([';', '>']).next().unwrap_or_default().clone_into(&mut self.to_tag);
+    }
+
+    /// It is not what was planned that ended it.
+    pub(super) fn ends(&mut self, end: End) {
+        self.end = end;
     }
 
     fn repeat(&mut self, line: &str) {
@@ -213,7 +241,7 @@ impl Dialog {
         let mut text = format!("SIP/2.0 {code} {reason}\r\n{}{}", self.repeated, self.to_line);
         // Writing to a String cannot fail.
         if tagged {
-            let _ = write!(text, ";tag={:016x}", self.to_tag);
+            let _ = write!(text, ";tag={}", self.to_tag);
         }
         let _ = write!(text, "\r\nCSeq: {} {method}\r\n", self.cseq);
         if code == 401 {
@@ -235,7 +263,7 @@ impl Dialog {
 
     fn request(&self, method: &str, via: &str, tagged: bool) -> String {
         let target = match (method, self.end) {
-            ("ACK" | "BYE", End::Talk(..)) => "sip:edge@198.51.100.1:5060",
+            ("ACK" | "BYE", End::Talk(..)) => &self.contact,
             _ => &self.target,
         };
         let cseq = self.cseq + u32::from(method == "BYE");
@@ -245,7 +273,7 @@ impl Dialog {
         );
         // Writing to a String cannot fail.
         if tagged {
-            let _ = write!(text, ";tag={:016x}", self.to_tag);
+            let _ = write!(text, ";tag={}", self.to_tag);
         }
         let _ = write!(
             text,
@@ -260,10 +288,10 @@ impl Dialog {
         let value = |line: &str| line.split_once(':').map_or("", |(_, value)| value).to_owned();
         let host = super::invite::host(self.from.address.ip());
         format!(
-            "BYE sip:{host}:{} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.1:5060;branch=z9hG4bK{:016x}\r\n\
-             Max-Forwards: 70\r\nFrom:{};tag={:016x}\r\nTo:{}\r\n{}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            "BYE sip:{host}:{} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.1:5060;branch=z9hG4bK{}bye\r\n\
+             Max-Forwards: 70\r\nFrom:{};tag={}\r\nTo:{}\r\n{}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
             self.from.address.port(),
-            self.to_tag.rotate_left(9),
+            self.to_tag,
             value(&self.to_line),
             self.to_tag,
             value(&self.from_line),
@@ -273,7 +301,7 @@ impl Dialog {
 
     fn answer_to_bye(&self) -> String {
         format!(
-            "SIP/2.0 200 OK\r\n{}\r\n{}\r\n{};tag={:016x}\r\n{}\r\nCSeq: {} BYE\r\nContent-Length: 0\r\n\r\n",
+            "SIP/2.0 200 OK\r\n{}\r\n{}\r\n{};tag={}\r\n{}\r\nCSeq: {} BYE\r\nContent-Length: 0\r\n\r\n",
             self.other_via("b"),
             self.from_line,
             self.to_line,

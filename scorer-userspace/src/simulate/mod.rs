@@ -6,10 +6,12 @@
 //! written into the recipes. docs/simulate.md says what they are.
 
 mod call;
+mod calls;
 mod campaign;
 mod dialog;
 mod genuine;
 mod invite;
+mod live;
 mod mix;
 mod numbers;
 mod passport;
@@ -30,9 +32,8 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use rand::RngExt as _;
-
 pub use call::Family;
+pub use live::{LiveError, LiveTotals, Uac};
 pub use mix::{Drift, Mix};
 pub use site::write as write_site;
 pub use style::names as stacks;
@@ -40,12 +41,11 @@ pub use wire::Packet;
 
 use crate::time::Timestamp;
 use call::Spec;
-use campaign::{Campaign, shape};
+use calls::Calls;
 use dialog::{Dialog, Side, Step};
-use genuine::Population;
-use random::{Stream, chance, exponential, hash, stream};
+use random::{Stream, chance, hash, stream};
 use style::IpId;
-use world::{Endpoint, World};
+use world::Endpoint;
 
 /// Why there is no simulation.
 #[derive(Debug, thiserror::Error)]
@@ -115,52 +115,22 @@ pub struct Totals {
     pub seconds: u64,
 }
 
-/// What happens at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Campaign(usize),
-    Step(usize, Step),
-}
-
 /// A run of the simulator.
 #[derive(Debug)]
 pub struct Simulation {
-    world: World,
-    mix: Mix,
-    population: Population,
-    start: Timestamp,
-    calls: u64,
-    /// Messages and campaigns to come, soonest first; the second number keeps the order
-    /// of what comes at the same time.
-    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    calls: Calls,
+    retransmissions: f64,
+    /// Messages to come, soonest first; the second number keeps the order of what comes
+    /// at the same time.
+    events: BinaryHeap<Reverse<(u64, u64, usize, Step)>>,
     order: u64,
     dialogs: Vec<Option<Dialog>>,
     free: Vec<usize>,
-    campaigns: Vec<Campaign>,
-    credits: Vec<Credit>,
-    /// Ordinary families and the sum of weights up to each.
-    ordinary: Vec<(f64, Family)>,
-    /// Share of calls that campaigns make.
-    by_campaigns: f64,
     random: Stream,
     writer: invite::Writer,
     ids: [u16; 256],
     totals: Totals,
 }
-
-/// Calls that a family of campaigns is owed.
-#[derive(Clone, Copy, Debug)]
-struct Credit {
-    family: Family,
-    /// Share of all calls.
-    share: f64,
-    owed: f64,
-    /// Calls of one campaign at most.
-    most: f64,
-}
-
-/// Calls of an average campaign, as a multiple of the median one.
-const MEAN: f64 = 1.23;
 
 impl Simulation {
     /// A simulation of so many calls.
@@ -168,66 +138,15 @@ impl Simulation {
     /// # Errors
     /// When the mix cannot be.
     pub fn new(mix: Mix, seed: u64, calls: u64) -> Result<Self, SimulateError> {
-        let wrong = |what| SimulateError::Mix { what };
-        mix.check().map_err(wrong)?;
-        let start = mix.begin().map_err(wrong)?;
-        let world =
-            World::new(seed, &mix.without_stacks, mix.drift.stacks_per_day).map_err(wrong)?;
-        let subscribers = match mix.subscribers {
-            0 => (mix.calls_per_second * 10_000.0) as u64,
-            some => some,
-        }
-        .max(500);
-        let population = Population {
-            subscribers,
-            people: subscribers * 2,
-            offices: (subscribers / 50).max(20),
-        };
-        let mut random = stream(seed, 0x7369_6d75, 0);
-        let weights = |fraud: bool| {
-            let of = Family::ALL.iter().copied().filter(move |family| family.fraud() == fraud);
-            let total: f64 = of.clone().map(|family| mix.weight(family)).sum();
-            let share = if fraud { mix.fraud } else { 1.0 - mix.fraud };
-            let factor = if total > 0.0 { share / total } else { 0.0 };
-            of.map(move |family| (family, factor)).collect::<Vec<_>>()
-        };
-        let mut ordinary = Vec::new();
-        let (mut credits, mut sum, mut by_campaigns) = (Vec::new(), 0.0, 0.0);
-        for (family, factor) in weights(false).into_iter().chain(weights(true)) {
-            let share = mix.weight(family) * factor;
-            if share <= 0.0 {
-                continue;
-            }
-            let Some((size, ..)) = shape(family) else {
-                sum += share;
-                ordinary.push((sum, family));
-                continue;
-            };
-            by_campaigns += share;
-            // In a short simulation campaigns are short, too.
-            let most = (share * calls as f64 / 2.0).max(6.0);
-            let owed = -random.random::<f64>() * (size * MEAN).min(most);
-            credits.push(Credit { family, share, owed, most });
-        }
-        if ordinary.is_empty() && credits.is_empty() {
-            return Err(wrong("every family has the weight 0".into()));
-        }
         Ok(Self {
-            writer: invite::Writer::new(seed),
-            world,
-            mix,
-            population,
-            start,
-            calls,
+            retransmissions: mix.retransmissions,
+            calls: Calls::new(mix, seed, calls)?,
             events: BinaryHeap::new(),
             order: 0,
             dialogs: Vec::new(),
             free: Vec::new(),
-            campaigns: Vec::new(),
-            credits,
-            ordinary,
-            by_campaigns,
-            random,
+            random: stream(seed, 0x6d65_7373, 0),
+            writer: invite::Writer::new(seed),
             ids: [0; 256],
             totals: Totals::default(),
         })
@@ -238,121 +157,39 @@ impl Simulation {
     /// # Errors
     /// Those of the sink.
     pub fn run(mut self, sink: &mut dyn Sink) -> io::Result<Totals> {
-        let end = self.mix.duration_s.map_or(u64::MAX, |s| self.start.0 + (s * 1e9) as u64);
-        let mut clock = self.start.0;
-        let mut last = clock;
-        let mut next_call = Some(self.after(clock));
+        let start = self.calls.start.0;
+        let mut last = start;
+        let mut call = self.calls.next();
         loop {
             let due = self.events.peek().map(|Reverse((time, ..))| *time);
-            match (next_call, due) {
-                (Some(call), due) if due.is_none_or(|due| call <= due) => {
-                    if self.totals.calls >= self.calls || call >= end {
-                        next_call = None;
-                        continue;
-                    }
-                    clock = call;
-                    self.arrival(clock, sink)?;
-                    next_call = Some(self.after(clock));
+            match (&call, due) {
+                (Some((time, spec)), due) if due.is_none_or(|due| *time <= due) => {
+                    last = *time;
+                    self.begin(spec, *time, sink)?;
+                    call = self.calls.next();
                 }
-                (_, Some(due)) => {
-                    let Some(Reverse((_, _, event))) = self.events.pop() else { break };
-                    let over = self.totals.calls >= self.calls || due >= end;
-                    match event {
-                        Event::Campaign(_) if over => {}
-                        Event::Campaign(campaign) => self.campaign(campaign, due, sink)?,
-                        Event::Step(call, step) => {
-                            last = due;
-                            self.step(call, step, due, sink)?;
-                        }
-                    }
+                (_, Some(_)) => {
+                    let Some(Reverse((time, _, call, step))) = self.events.pop() else { break };
+                    last = time;
+                    self.step(call, step, time, sink)?;
                 }
                 (_, None) => break,
             }
         }
-        self.totals.seconds = (last - self.start.0) / 1_000_000_000;
+        self.totals.seconds = (last - start) / 1_000_000_000;
         Ok(self.totals)
-    }
-
-    /// Days since the start.
-    fn days(&self, now: u64) -> f64 {
-        (now - self.start.0) as f64 / 86_400e9
-    }
-
-    /// When the next ordinary call comes (a Poisson process whose rate follows the hours).
-    fn after(&mut self, now: u64) -> u64 {
-        let hour = if self.mix.hours { busy(now) } else { 1.0 };
-        let rate = self.mix.calls_per_second * (1.0 - self.by_campaigns).max(0.01) * hour;
-        now + (exponential(&mut self.random, rate) * 1e9) as u64 + 1
-    }
-
-    /// An ordinary call, and campaigns that are due.
-    fn arrival(&mut self, now: u64, sink: &mut dyn Sink) -> io::Result<()> {
-        let days = self.days(now);
-        if let Some((sum, _)) = self.ordinary.last() {
-            let at = self.random.random::<f64>() * sum;
-            let place = self.ordinary.partition_point(|(sum, _)| *sum < at);
-            let family = self.ordinary[place.min(self.ordinary.len() - 1)].1;
-            let spec = self.world.genuine(family, &self.population, days, &mut self.random);
-            self.begin(&spec, now, sink)?;
-        }
-        let growth = 1.0 + days * self.mix.drift.fraud_per_day;
-        let hour = (now / 3_600_000_000_000) % 24;
-        // As much again as this one call is of all calls that no campaign makes.
-        let step = 1.0 / (1.0 - self.by_campaigns).max(0.01);
-        for at in 0..self.credits.len() {
-            let credit = &mut self.credits[at];
-            credit.owed += credit.share * step * if credit.family.fraud() { growth } else { 1.0 };
-            // Firms ring in the day.
-            let asleep = matches!(credit.family, Family::ContactCentre | Family::Reminder)
-                && self.mix.hours
-                && !(8..20).contains(&hour);
-            if credit.owed <= 0.0 || asleep {
-                continue;
-            }
-            let (family, most) = (credit.family, credit.most);
-            // Firms call again another day; fraudsters are many.
-            let number: u64 = match family {
-                Family::ContactCentre | Family::Reminder | Family::Institution => {
-                    self.random.random_range(0..self.population.offices / 8 + 3)
-                }
-                _ => self.random.random(),
-            };
-            let actor = hash(self.world.seed, family as u64, number);
-            let campaign =
-                Campaign::begin(&self.world, family, &self.population, days, actor, most);
-            self.credits[at].owed -= f64::from(campaign.calls());
-            self.campaigns.push(campaign);
-            let place = self.campaigns.len() - 1;
-            let soon = self.random.random_range(0..5_000_000_000);
-            self.later(now + soon, Event::Campaign(place));
-        }
-        Ok(())
-    }
-
-    fn campaign(&mut self, place: usize, now: u64, sink: &mut dyn Sink) -> io::Result<()> {
-        let days = self.days(now);
-        let (spec, gap) = self.campaigns[place].next(&self.world, &self.population, days);
-        if let Some(gap) = gap {
-            self.later(now + (gap * 1e9) as u64 + 1, Event::Campaign(place));
-        }
-        self.begin(&spec, now, sink)
-    }
-
-    fn later(&mut self, time: u64, event: Event) {
-        self.order += 1;
-        self.events.push(Reverse((time, self.order, event)));
     }
 
     /// The INVITE of a call, and when the rest of it comes.
     fn begin(&mut self, spec: &Spec, now: u64, sink: &mut dyn Sink) -> io::Result<()> {
         let at = Timestamp(now);
-        let invite = self.writer.write(&self.world, spec, at, &mut self.random);
+        let invite = self.writer.write(&self.calls.world, spec, at, &mut self.random);
         let dialog = Dialog::new(spec, invite, &mut self.random);
         sink.label(&Label {
             call_id: dialog.call_id(),
             family: spec.family,
             actor: spec.actor,
-            stack: self.world.styles[spec.from.style].name,
+            stack: self.calls.world.styles[spec.from.style].name,
             trunk: world::TRUNKS[spec.from.trunk].name,
         })?;
         self.totals.calls += 1;
@@ -363,9 +200,11 @@ impl Simulation {
             self.dialogs.push(None);
         }
         self.dialogs[place] = Some(dialog);
-        let again = chance(&mut self.random, self.mix.retransmissions);
+        let again = chance(&mut self.random, self.retransmissions);
         for (seconds, step) in Dialog::schedule(spec, again, &mut self.random) {
-            self.later(now + (seconds * 1e9) as u64, Event::Step(place, step));
+            self.order += 1;
+            let time = now + (seconds * 1e9) as u64;
+            self.events.push(Reverse((time, self.order, place, step)));
         }
         Ok(())
     }
@@ -397,7 +236,7 @@ impl Simulation {
         } else {
             SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1), 5060))
         };
-        let style = &self.world.styles[from.style];
+        let style = &self.calls.world.styles[from.style];
         self.totals.messages += 1;
         let packet = match side {
             Side::Caller => {
@@ -434,18 +273,4 @@ fn last_bits(from: &Endpoint) -> u64 {
         SocketAddr::V4(address) => u64::from(u32::from(*address.ip())) << 16,
         SocketAddr::V6(address) => (u128::from(*address.ip()) as u64) << 16,
     }
-}
-
-/// How busy an hour is beside the mean of all: offices by day, people in the evening,
-/// less on Saturday and Sunday.
-fn busy(now: u64) -> f64 {
-    const HOURS: [f64; 24] = [
-        0.15, 0.10, 0.08, 0.08, 0.10, 0.20, 0.45, 0.85, 1.45, 1.80, 1.90, 1.80, 1.60, 1.65, 1.70,
-        1.65, 1.60, 1.55, 1.40, 1.25, 1.00, 0.75, 0.50, 0.30,
-    ];
-    let hours = now / 3_600_000_000_000;
-    // The first of January 1970 was a Thursday.
-    let weekday = (hours / 24 + 3) % 7;
-    let week = if weekday >= 5 { 0.6 } else { 1.15 };
-    HOURS[(hours % 24) as usize] * week
 }

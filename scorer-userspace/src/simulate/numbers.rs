@@ -50,7 +50,7 @@ const ABROAD: &[Country] = &[
     country("252", &["XXXXXXXX"], &["6XXXXXXXX"], 0.4),
     country("53", &["7XXXXXXX"], &["5XXXXXXX"], 0.4),
     country("960", &["3XXXXXX"], &["7XXXXXX"], 0.3),
-    country("224", &["6XXXXXXXX"], &["6XXXXXXXX"], 0.3),
+    country("224", &["31XXXXXX"], &["6XXXXXXXX"], 0.3),
     country("675", &["3XXXXXX"], &["7XXXXXXX"], 0.2),
 ];
 

@@ -3,17 +3,17 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use super::{Mix, SimulateError, Simulation, passport, world::TRUNKS};
+use super::{Mix, SimulateError, calls::Calls, passport, world::TRUNKS};
 
 /// Writes them to `folder`: `scorer.toml` names the others.
 ///
 /// # Errors
 /// When the mix cannot be, or the files cannot be written.
 pub fn write(folder: &Path, mix: &Mix, seed: u64) -> Result<(), SimulateError> {
-    let simulation = Simulation::new(mix.clone(), seed, 1)?;
+    let calls = Calls::new(mix.clone(), seed, 1)?;
     fs::create_dir_all(folder).map_err(SimulateError::Site)?;
     let folder = folder.canonicalize().map_err(SimulateError::Site)?;
-    passport::write_certificates(&folder, seed, simulation.start)?;
+    passport::write_certificates(&folder, seed, calls.start)?;
     let place = |name: &str| format!("{:?}", folder.join(name).display().to_string());
     let trunks: Vec<_> = TRUNKS.iter().filter_map(super::world::Trunk::configured).collect();
     let toml = format!(
@@ -25,7 +25,7 @@ pub fn write(folder: &Path, mix: &Mix, seed: u64) -> Result<(), SimulateError> {
         place("certificates")
     );
     let mut numbers = include_str!("../number/data/ranges.csv").to_owned();
-    let world = &simulation.world.numbers;
+    let world = &calls.world.numbers;
     // An operator's table knows some of the banks only.
     numbers.push_str("\n# Of the simulated world.\n");
     for (i, number) in world.protected.iter().enumerate() {

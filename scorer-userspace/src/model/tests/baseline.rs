@@ -91,7 +91,7 @@ fn row(base: &[(&str, f32)], changes: &[(&str, f32)]) -> Vec<f32> {
 }
 
 fn score(row: &[f32]) -> f32 {
-    let model = Model::builtin(&NAMES).expect("the built-in model loads");
+    let model = Model::baseline(&NAMES).expect("the built-in model loads");
     100.0 * model.probability(row, &mut Scratch::default())
 }
 
@@ -248,7 +248,7 @@ fn calls_of_known_kind_score_where_they_should() {
 
 #[test]
 fn contributions_and_bias_are_the_log_odds() {
-    let model = Model::builtin(&NAMES).expect("loads");
+    let model = Model::baseline(&NAMES).expect("loads");
     let mut scratch = Scratch::default();
     let row = row(&ordinary(), WITHHELD);
     let mut contributions = vec![f32::NAN; NAMES.len()];

@@ -240,8 +240,8 @@ fn tract_says_the_same() {
 #[test]
 fn the_baseline_in_tract_says_the_same() {
     let names = crate::features::names();
-    let baseline = Model::builtin(&names).expect("loads");
-    let proto = ModelProto::decode(super::super::BUILTIN).expect("decodes");
+    let baseline = Model::baseline(&names).expect("loads");
+    let proto = ModelProto::decode(super::super::BASELINE).expect("decodes");
     let tract = in_tract(&proto, &names);
     assert!(matches!(baseline.evaluator, Evaluator::Linear(_)));
     let mut random = Random(3);

@@ -1,5 +1,6 @@
 //! Tests of models, and the rows they share.
 
 mod baseline;
+mod ensemble;
 mod ensembles;
 mod exported;
