@@ -120,7 +120,8 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
         }
         let is_counter = family.kind == "counter";
         out.set_field_type(if is_counter { MetricType::COUNTER } else { MetricType::GAUGE });
-        let metrics = samples.remove(family.name).unwrap_or_default();
+        // The encoder takes no family without samples: no trial, no day of drift.
+        let Some(metrics) = samples.remove(family.name) else { continue };
         out.set_metric(
             metrics
                 .into_iter()
