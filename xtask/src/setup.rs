@@ -30,6 +30,7 @@ const LAB: &[Package] = &[
     ("sip-tester", "/usr/bin/sipp", "SIPp, the caller"),
 ];
 const ROUTER: &[Package] = &[("kamailio", "/usr/sbin/kamailio", "Kamailio, the routing element")];
+const JUDGE: &[Package] = &[("tshark", "/usr/bin/tshark", "what simulated messages must satisfy")];
 const PEERS: &[Package] = &[
     ("tshark", "/usr/bin/tshark", "a peer to measure beside"),
     ("sngrep", "/usr/bin/sngrep", "a peer to measure beside"),
@@ -56,7 +57,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Bench => packages(&[PEERS]),
         Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
-        Purpose::Test => packages(&[LAB, ROUTER, EBPF]).and_then(|()| linker()),
+        Purpose::Test => packages(&[LAB, ROUTER, JUDGE, EBPF, PYTHON]).and_then(|()| linker()),
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::{
     ebpf,
     run::{cargo, check, is_root, output, root, say},
-    setup,
+    setup, train,
 };
 
 #[derive(Args, Debug)]
@@ -47,6 +47,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         }
         check(tests.arg("--").args(&args.filters))
     })?;
+    step("training, a trial", &mut || train::trial())?;
     step("lints", &mut || {
         check(&mut cargo(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]))
     })?;

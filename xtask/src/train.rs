@@ -30,13 +30,12 @@ pub(crate) struct TrainArgs {
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
-    let scorer = match &args.scorer {
-        Some(path) => path.clone(),
-        None => {
-            say("building scorer with optimisation (minutes, the first time)");
-            check(&mut cargo(["build", "--quiet", "--release", "--package", "scorer-userspace"]))?;
-            root().join("target/release/scorer")
-        }
+    let scorer = if let Some(path) = &args.scorer {
+        path.clone()
+    } else {
+        say("building scorer with optimisation (minutes, the first time)");
+        check(&mut cargo(["build", "--quiet", "--release", "--package", "scorer-userspace"]))?;
+        root().join("target/release/scorer")
     };
     let python = environment()?;
     let mut train = Command::new(python);
@@ -72,4 +71,20 @@ pub(crate) fn environment() -> Result<PathBuf> {
     check(install.arg(&wanted))?;
     std::fs::write(done, text)?;
     Ok(python)
+}
+
+/// A small training from end to end, with the program that tests use: its model must
+/// load, and the logistic model must be what its table says.
+pub(crate) fn trial() -> Result<()> {
+    let (scorer, out) = (root().join("target/debug/scorer"), root().join("target/train-trial"));
+    run(&TrainArgs {
+        out: out.clone(),
+        plan: Some(root().join("models/trial.toml")),
+        vectors: Vec::new(),
+        scale: 1.0,
+        scorer: Some(scorer.clone()),
+    })?;
+    check(Command::new(scorer).args(["model", "check"]).arg(out.join("trial.onnx")))?;
+    let mut baseline = Command::new(environment()?);
+    check(baseline.arg(root().join("models/baseline.py")).arg("--check"))
 }

@@ -1,6 +1,7 @@
 //! `scorer simulate`.
 
 use std::{
+    fmt::Write as _,
     fs::File,
     io,
     net::SocketAddr,
@@ -56,7 +57,8 @@ pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         let mut text = String::new();
         for family in Family::ALL {
             let kind = if family.fraud() { "fraud" } else { "genuine" };
-            text += &format!("{:<18} {kind:<8} {}\n", family.name(), family.what());
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:<18} {kind:<8} {}", family.name(), family.what());
         }
         return super::print(text.as_bytes());
     }

@@ -228,7 +228,7 @@ struct Rows {
     keep: f64,
     skip: u64,
     seen: u64,
-    rows: u64,
+    written: u64,
     fraud: u64,
 }
 
@@ -255,7 +255,7 @@ impl Rows {
         ])?;
         fs::write(at("features.txt"), features::names().join("\n") + "\n")
             .with_context(|| cannot("features.txt"))?;
-        Ok(Self { vectors, calls, keep: args.keep, skip: 0, seen: 0, rows: 0, fraud: 0 })
+        Ok(Self { vectors, calls, keep: args.keep, skip: 0, seen: 0, written: 0, fraud: 0 })
     }
 
     fn add(&mut self, assessment: &Assessment<'_>, truth: &Truth) -> io::Result<()> {
@@ -283,7 +283,7 @@ impl Rows {
                 &tags.iter().map(Tag::name).collect::<Vec<_>>().join(" "),
             ])
             .map_err(io::Error::other)?;
-        self.rows += 1;
+        self.written += 1;
         self.fraud += u64::from(fraud);
         Ok(())
     }
@@ -297,7 +297,7 @@ impl Rows {
         head.extend_from_slice(&(HEAD as u16 - 10).to_le_bytes());
         let about = format!(
             "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}",
-            self.rows,
+            self.written,
             features::COUNT
         );
         head.extend_from_slice(about.as_bytes());
@@ -306,6 +306,6 @@ impl Rows {
         self.vectors.seek(SeekFrom::Start(0))?;
         self.vectors.write_all(&head)?;
         self.vectors.flush()?;
-        Ok((self.rows, self.fraud))
+        Ok((self.written, self.fraud))
     }
 }

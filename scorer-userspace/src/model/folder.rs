@@ -111,7 +111,7 @@ impl Folder {
         })?;
         // Names of files of this folder, not ways out of it.
         let named = [&state.champion, &state.challenger].into_iter().chain(&state.before);
-        for name in named.filter(|name| name.contains(['/', '\\'])) {
+        if let Some(name) = named.into_iter().find(|name| name.contains(['/', '\\'])) {
             return Err(FolderError::State {
                 path: path.display().to_string(),
                 what: format!("{name} is not the name of a file in this folder"),
@@ -139,7 +139,10 @@ impl Folder {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.0).map_err(Self::io(&self.0))? {
             let name = entry.map_err(Self::io(&self.0))?.file_name();
-            if let Some(name) = name.to_str().filter(|name| name.ends_with(".onnx")) {
+            if let Some(name) = name
+                .to_str()
+                .filter(|name| Path::new(name).extension().is_some_and(|e| e == "onnx"))
+            {
                 names.push(name.to_owned());
             }
         }

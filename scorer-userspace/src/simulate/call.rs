@@ -267,7 +267,7 @@ impl Spec {
 
 /// Why calls are forwarded.
 pub(super) fn reason(random: &mut Stream) -> &'static str {
-    *pick(random, &["unconditional", "no-answer", "user-busy", "follow-me", "unavailable"])
+    pick::<&str>(random, &["unconditional", "no-answer", "user-busy", "follow-me", "unavailable"])
 }
 
 /// A subscriber of the operator who is called.

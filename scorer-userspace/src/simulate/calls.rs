@@ -127,7 +127,7 @@ impl Calls {
                 return None;
             }
             let spec = if campaign.is_some() {
-                let Some(Reverse((_, place))) = self.due.pop() else { return None };
+                let Reverse((_, place)) = self.due.pop()?;
                 Some(self.campaign(place, now))
             } else {
                 self.next = self.after(now);

@@ -197,9 +197,8 @@ impl Campaign {
                 let shared = if self.way < 500 { 8 } else { 7 };
                 let tail = random.random_range(0..100_000);
                 let last = spec.callee.len() - shared;
-                spec.caller = format!("{}{tail:05}", &spec.callee[..shared])
-                    [..shared + last.min(5)]
-                    .to_owned();
+                let number = format!("{}{tail:05}", &spec.callee[..shared]);
+                number[..shared + last.min(5)].clone_into(&mut spec.caller);
                 asserted(&mut spec, 0.6, &self.own, random);
                 spec.among_strangers(0.35, 14.0, random);
             }

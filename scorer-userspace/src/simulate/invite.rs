@@ -188,7 +188,7 @@ fn identity(values: &mut Values, world: &World, spec: &Spec, random: &mut Stream
             }
         }
     }
-    let host_name = from.agent % 3 != 0;
+    let host_name = !from.agent.is_multiple_of(3);
     if host_name {
         values.set(Field::Host, format_args!("{EDGE_NAME}"));
     } else {
@@ -206,7 +206,7 @@ fn identity(values: &mut Values, world: &World, spec: &Spec, random: &mut Stream
             && (from.agent % 3 == 1 || !style.invite.asks(Field::Pai));
         if rpid {
             let privacy = if hidden { "full" } else { "off" };
-            let screen = if from.agent % 5 == 0 { "no" } else { "yes" };
+            let screen = if from.agent.is_multiple_of(5) { "no" } else { "yes" };
             values.set(
                 Field::Rpid,
                 format_args!(
@@ -237,7 +237,7 @@ fn identity(values: &mut Values, world: &World, spec: &Spec, random: &mut Stream
                 forward.reason
             ),
         );
-        if !style.invite.asks(Field::Diversion) || from.agent % 4 == 0 {
+        if !style.invite.asks(Field::Diversion) || from.agent.is_multiple_of(4) {
             let cause = match forward.reason {
                 "user-busy" => 486,
                 "no-answer" => 408,
@@ -253,7 +253,7 @@ fn identity(values: &mut Values, world: &World, spec: &Spec, random: &mut Stream
     }
     if !spec.category.is_empty() {
         values.set(Field::Cpc, format_args!(";cpc={}", spec.category));
-    } else if from.agent % 3 == 0 {
+    } else if from.agent.is_multiple_of(3) {
         values.set(Field::Cpc, format_args!(";cpc=ordinary"));
     }
     if trunk.kind == TrunkKind::Mobile && chance(random, 0.7) {

@@ -26,7 +26,7 @@ impl Sink for Seen {
     fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
         assert!(packet.timestamp.0 >= self.last, "time goes on");
         self.last = packet.timestamp.0;
-        let mut scratch = self.scratch.take().unwrap_or_else(Scratch::new);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         match Message::parse(packet.payload, None, &mut scratch) {
             Ok(message) => {
                 let body = message.body().len();
