@@ -5,10 +5,7 @@ mod trial;
 
 use std::sync::Arc;
 
-use scorer_common::{
-    Verdict,
-    verdict::{Action, VERSION},
-};
+use scorer_common::{Verdict, verdict::VERSION};
 
 pub use crate::verdict::{Reason, Thresholds};
 pub use stats::{EngineStats, Sample};
@@ -25,6 +22,7 @@ use crate::{
     lists::Hits,
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
+    policy::Decision,
     sip::{self, Message, Method, StartLine},
     stir::{self, Budget, Store, Subject},
     time::Timestamp,
@@ -60,6 +58,8 @@ pub struct Assessment<'a> {
     pub reasons: &'a [Reason],
     /// Model's name.
     pub model: &'a str,
+    /// What policy says is to be done; the verdict's action is its.
+    pub decision: Decision<'a>,
 }
 
 /// Bounds, thresholds and where the operator is.
@@ -413,12 +413,13 @@ impl Scorer {
         self.history.scored(profile, probability);
         let tags = tags(call, &self.recall, &self.features);
         let reasons = Reasons::pick(&self.features, &self.contributions);
+        let decision = Decision::PASS;
         self.stats.verdict(level, tags);
         let verdict = Verdict {
             version: VERSION,
             score,
             level: level as u8,
-            action: Action::Pass as u8,
+            action: decision.action as u8,
             tags: tags.0,
             call: call_key,
             timestamp: call.meta.timestamp.0,
@@ -447,6 +448,7 @@ impl Scorer {
             features: &self.features,
             reasons: reasons.as_slice(),
             model: self.model.name(),
+            decision,
         });
     }
 }

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod model;
 pub mod number;
 pub mod output;
+pub mod policy;
 pub mod simulate;
 pub mod sip;
 pub mod stir;

@@ -44,6 +44,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         features: &[1.5, f32::NAN],
         reasons: &reasons,
         model: "m-1",
+        decision: crate::policy::Decision::PASS,
     };
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);
