@@ -1,0 +1,164 @@
+//! The scoring thread's desk: the engine, and where its verdicts go. The thread
+//! that works at it never waits.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, PoisonError,
+        atomic::Ordering,
+        mpsc::{SyncSender, TrySendError},
+    },
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    capture::{Frame, pcap},
+    cli::keeping::{Fresh, Snapshots},
+    engine::{Assessment, Engine},
+    metrics::{Shared, Snapshot},
+    model::InUse,
+    output::Style,
+    tap::monotonic,
+    time::Timestamp,
+};
+
+/// A block of lines is handed over when it has this many bytes, or when packets pause.
+const BLOCK: usize = 32 << 10;
+
+/// What the scoring thread owns.
+pub(in crate::cli) struct Desk {
+    pub(super) engine: Engine,
+    pub(super) snapshots: Option<Snapshots>,
+    pub(super) fresh: Arc<Fresh>,
+    /// Share of calls that a model on trial scores.
+    pub(super) share: f64,
+    pub(super) out: Out,
+    pub(super) save: Option<pcap::Writer>,
+    pub(super) save_error: Option<std::io::Error>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Where every verdict goes.
+pub(super) struct Out {
+    style: Style,
+    lines: SyncSender<Vec<u8>>,
+    block: Vec<u8>,
+}
+
+impl Out {
+    pub(super) fn new(style: Style, lines: SyncSender<Vec<u8>>) -> Self {
+        Self { style, lines, block: Vec::with_capacity(2 * BLOCK) }
+    }
+
+    fn verdict(&mut self, assessment: &Assessment<'_>, latency: Option<u64>) {
+        self.style.line(assessment, latency, &mut self.block);
+    }
+}
+
+impl Desk {
+    /// Creates the file that frames are saved to, if they are.
+    pub(super) fn saving(save: Option<&Path>) -> anyhow::Result<Option<pcap::Writer>> {
+        save.map(|path| {
+            pcap::Writer::create(path).with_context(|| format!("cannot write {}", path.display()))
+        })
+        .transpose()
+    }
+
+    /// Takes a frame that the kernel stamped at `stamp` (`CLOCK_MONOTONIC`, ns); `also`
+    /// is called with the verdicts of the calls first seen in it.
+    pub(in crate::cli) fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        stamp: u64,
+        also: &mut dyn FnMut(&Assessment<'_>),
+    ) {
+        let Self { engine, out, save, save_error, shared, .. } = self;
+        if let Some(writer) = save
+            && let Err(error) = writer.write(frame)
+        {
+            log::error!("cannot save frames any more: {error}");
+            *save_error = Some(error);
+            *save = None;
+        }
+        engine.inspect(frame, &mut |assessment| {
+            let latency = monotonic().saturating_sub(stamp);
+            shared.latency.record(latency);
+            also(assessment);
+            out.verdict(assessment, Some(latency));
+        });
+        if out.block.len() >= BLOCK {
+            hand_over(out, shared);
+        }
+    }
+
+    /// Does what can wait until packets pause; `None` is the end.
+    pub(in crate::cli) fn idle(&mut self, now: Option<Timestamp>) {
+        let Self { engine, snapshots, fresh, share, out, save, shared, .. } = self;
+        engine.settle(now, &mut |assessment| {
+            // The stamp of the kernel is not at hand any more; the packet's time is.
+            let latency = now.map(|now| now.0.saturating_sub(assessment.meta.timestamp.0));
+            out.verdict(assessment, latency);
+        });
+        if let Some(env) = fresh.env.take() {
+            fresh.env.give_back(engine.set_env(env));
+        }
+        if let Some(InUse { champion: Some(champion), challenger }) = fresh.models.take() {
+            fresh.models.give_back(engine.set_models(champion, challenger, *share));
+        }
+        if let Some(now) = now {
+            for (call_id, fraud) in fresh.labels() {
+                engine.label(call_id.as_bytes(), fraud, 0, now);
+            }
+        }
+        if let (Some(snapshots), Some(now)) = (snapshots, now) {
+            snapshots.step(engine.history(), now);
+        }
+        hand_over(out, shared);
+        if let Some(writer) = save {
+            // An error comes up again, and is told, at the next frame.
+            let _ = writer.flush();
+        }
+        // A scrape that holds the lock gets the next copy.
+        if let Ok(mut copy) = shared.snapshot.try_lock() {
+            *copy = snapshot(engine, copy.skipped);
+        }
+    }
+
+    /// Tells how many ring records were refused.
+    pub(in crate::cli) fn skipped(&self, skipped: u64) {
+        self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner).skipped = skipped;
+    }
+}
+
+/// A copy of what the engine counted.
+pub(super) fn snapshot(engine: &Engine, skipped: u64) -> Snapshot {
+    Snapshot {
+        engine: *engine.stats(),
+        assembler: engine.packets(),
+        evicted: engine.evicted(),
+        refused: engine.history().refused(),
+        skipped,
+        models: InUse {
+            champion: Some(Arc::clone(engine.model())),
+            challenger: engine.challenger().cloned(),
+        },
+        trial: *engine.trial(),
+        drift: engine.drift(),
+    }
+}
+
+/// Gives the block to the writer. While standard output is blocked and the queue
+/// full, lines are dropped and counted: packets do not wait for a reader.
+fn hand_over(out: &mut Out, shared: &Shared) {
+    if out.block.is_empty() {
+        return;
+    }
+    let full = std::mem::replace(&mut out.block, Vec::with_capacity(2 * BLOCK));
+    if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
+        out.lines.try_send(full)
+    {
+        let count = lost.iter().filter(|byte| **byte == b'\n').count();
+        shared.output_dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,216 @@
+//! Live scoring: three threads. The scoring thread owns the engine and the rings
+//! and never waits; the writer waits for standard output; the main thread waits
+//! for signals and serves metrics.
+
+mod desk;
+mod writer;
+
+use std::{
+    cell::RefCell,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::sync_channel,
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use scorer_common::Counter;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    keeping::{self, Fresh, Snapshots},
+    summary,
+};
+use crate::{
+    config::Config,
+    engine::Engine,
+    metrics::{self, Latency, Shared},
+    model::Model,
+    tap::{Consumer, Tap, TapError, wall},
+};
+
+use desk::{Desk, Out, snapshot};
+use writer::{end_writer, write_lines};
+
+/// Blocks of lines that may wait for the writer.
+const QUEUE: usize = 1024;
+
+pub(super) fn run(
+    config: &Config,
+    model: &Arc<Model>,
+    save: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let save = Desk::saving(save)?;
+    thread::Builder::new()
+        .name("warm-up".into())
+        .spawn(crate::number::warm_up)
+        .context("cannot start a thread")?;
+    // Whatever is wrong with its files comes up before the tap is attached.
+    let used = keeping::models(config, model)?;
+    let champion = used.champion.unwrap_or_else(|| Arc::clone(model));
+    let mut engine = Engine::new(&config.engine, Arc::clone(&champion))?;
+    engine.set_models(champion, used.challenger, config.models.share);
+    keeping::restore(config, &mut engine, wall());
+    engine.history().populate();
+    if let Some(store) = keeping::certificates(&config.stir)? {
+        engine.set_store(Arc::new(store));
+    }
+    let mut tap = Tap::attach(&config.tap)?;
+    for attached in tap.attached() {
+        let mode = if attached.native { "native" } else { "generic" };
+        log::info!(
+            "tapping {} (XDP, {mode} mode), model {}",
+            attached.interface,
+            engine.model().name()
+        );
+    }
+    let shared = Arc::new(Shared {
+        kernel: tap.counters(),
+        snapshot: Mutex::new(snapshot(&engine, 0)),
+        latency: Latency::default(),
+        output_dropped: AtomicU64::new(0),
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let consumer = tap.take_consumer().ok_or_else(|| anyhow!("the tap has no reader"))?;
+    let (lines, queue) = sync_channel::<Vec<u8>>(QUEUE);
+    let header = config.style.header();
+
+    let writer_stop = Arc::clone(&stop);
+    let writer = thread::Builder::new()
+        .name("writer".into())
+        .spawn(move || write_lines(&queue, header, &writer_stop))
+        .context("cannot start the writer")?;
+    let fresh = Arc::new(Fresh::default());
+    let mut desk = Desk {
+        engine,
+        snapshots: Snapshots::start(config),
+        fresh: Arc::clone(&fresh),
+        share: config.models.share,
+        out: Out::new(config.style, lines),
+        save,
+        save_error: None,
+        shared: Arc::clone(&shared),
+    };
+    let scoring_stop = Arc::clone(&stop);
+    let scoring = thread::Builder::new()
+        .name("scoring".into())
+        .spawn(move || {
+            let result = score(&mut desk, consumer, &scoring_stop);
+            // Whatever ended it, the others need not wait on.
+            scoring_stop.store(true, Ordering::Release);
+            (desk, result)
+        })
+        .context("cannot start the scoring thread")?;
+
+    wait(&stop, config, model, &shared, &fresh, &mut tap)?;
+    stop.store(true, Ordering::Release);
+    let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
+    let Desk { engine, save_error, out, snapshots, .. } = desk;
+    if let Some(snapshots) = snapshots {
+        snapshots.finish(engine.history(), wall());
+    }
+    // The writer ends when nobody can send any more.
+    drop(out);
+    let written = end_writer(writer)?;
+    let kernel = tap.counters().read()?;
+    drop(tap);
+    totals(&kernel, &shared, &engine);
+    result?;
+    if let Some(error) = save_error {
+        return Err(error).context("frames were not all saved");
+    }
+    written.context("cannot write verdicts to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for a signal, or for the scoring thread to end, and serves metrics.
+fn wait(
+    stop: &AtomicBool,
+    config: &Config,
+    model: &Arc<Model>,
+    shared: &Arc<Shared>,
+    fresh: &Fresh,
+    tap: &mut Tap,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let ended = async {
+            while !stop.load(Ordering::Acquire) {
+                tap.flush_log();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let serve = async {
+            match config.metrics {
+                Some(address) => metrics::serve(address, Arc::clone(shared)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+            () = ended => Ok(()),
+            () = keeping::watch(config, model, fresh) => Ok(()),
+            result = serve => {
+                stop.store(true, Ordering::Release);
+                result.map_err(anyhow::Error::from)
+            }
+        }
+    })
+}
+
+/// Works at the desk until `stop`.
+fn score(desk: &mut Desk, mut consumer: Consumer, stop: &AtomicBool) -> Result<(), TapError> {
+    // Both callbacks use it, one at a time.
+    let shared_desk = RefCell::new(desk);
+    let result = consumer.run(
+        stop,
+        &mut |frame, stamp| shared_desk.borrow_mut().frame(frame, stamp, &mut |_| {}),
+        &mut |now| shared_desk.borrow_mut().idle(Some(now)),
+    );
+    let desk = shared_desk.into_inner();
+    desk.idle(None);
+    desk.skipped(consumer.skipped());
+    result
+}
+
+fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
+    let of = |counter: Counter| kernel[counter as usize];
+    eprintln!(
+        "kernel: {} packets, {} INVITEs, {} dialog messages, {} segments, {} fragments, {} other SIP",
+        of(Counter::Packets),
+        of(Counter::Invites),
+        of(Counter::Dialogs),
+        of(Counter::Segments),
+        of(Counter::Fragments),
+        of(Counter::OtherSip)
+    );
+    let latency = &shared.latency;
+    if let (Some(p50), Some(p99)) = (latency.quantile(0.5), latency.quantile(0.99)) {
+        let us = |ns: u64| ns as f64 / 1e3;
+        eprintln!(
+            "latency from the kernel's stamp: p50 <= {} µs, p99 <= {} µs, max {:.1} µs",
+            us(p50),
+            us(p99),
+            us(latency.max())
+        );
+    }
+    let skipped = shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner).skipped;
+    eprintln!(
+        "dropped: {} INVITEs and {} other records at full rings, {} oversize, {} refused records, {} lines at blocked output",
+        of(Counter::InviteRingFull),
+        of(Counter::DialogRingFull),
+        of(Counter::Oversize),
+        skipped,
+        shared.output_dropped.load(Ordering::Relaxed)
+    );
+    summary::print(&engine.packets(), engine.stats());
+    summary::trial(engine);
+}
