@@ -18,7 +18,7 @@ use crate::{
     env::{Env, EnvConfig, EnvError, Place},
     features::{self, Call, Parts, Traits, Vector},
     geo::{self, Located},
-    history::{CallKeys, Event, History, HistoryConfig, Recall, Seen},
+    history::{CallKeys, Change, Event, History, HistoryConfig, Recall, Seen},
     lists::Hits,
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
@@ -60,6 +60,12 @@ pub struct Assessment<'a> {
     pub model: &'a str,
     /// What policy says is to be done; the verdict's action is its.
     pub decision: Decision<'a>,
+    /// Key of the caller's profile.
+    pub profile: u64,
+    /// E.164 country codes of caller and callee; 0 where one is not known.
+    pub countries: [u16; 2],
+    /// The INVITE as it stands.
+    pub message: &'a [u8],
 }
 
 /// Bounds, thresholds and where the operator is.
@@ -98,6 +104,9 @@ pub struct Engine {
     scorer: Scorer,
 }
 
+/// Changes of calls that wait to be taken; a frame brings one or, over TCP, a few.
+const CHANGES: usize = 256;
+
 impl Engine {
     /// An engine that has seen nothing.
     ///
@@ -124,6 +133,7 @@ impl Engine {
                 model_scratch: model::Scratch::default(),
                 features: [f32::NAN; features::COUNT],
                 contributions: [0.0; features::COUNT],
+                changes: Vec::with_capacity(CHANGES),
                 stats: EngineStats::default(),
             },
         })
@@ -140,6 +150,11 @@ impl Engine {
     pub fn settle(&mut self, now: Option<Timestamp>, each: &mut dyn FnMut(&Assessment<'_>)) {
         let Self { assembler, scratch, scorer } = self;
         assembler.settle(now, &mut |packet| scorer.packet(packet, scratch, each));
+    }
+
+    /// How calls went on since this was last asked for; of more than 256 the first.
+    pub fn changes(&mut self) -> impl Iterator<Item = Change> {
+        self.scorer.changes.drain(..)
     }
 
     /// Scores with other models from the next call on: the challenger, if there is one,
@@ -242,6 +257,7 @@ struct Scorer {
     drift: Option<Drift>,
     features: Vector,
     contributions: Vector,
+    changes: Vec<Change>,
     stats: EngineStats,
 }
 
@@ -303,8 +319,14 @@ impl Scorer {
             },
         };
         self.stats.events += 1;
-        let known = self.history.event(dialog, event, packet.meta.timestamp);
-        self.stats.strangers += u64::from(!known);
+        let taken = self.history.event(dialog, event, packet.meta.timestamp);
+        self.stats.strangers += u64::from(!taken.known);
+        // Nobody may ask for them: the room is bounded, and never grows.
+        if let Some(change) = taken.change
+            && self.changes.len() < CHANGES
+        {
+            self.changes.push(change);
+        }
     }
 
     /// An INVITE that would create a dialog.
@@ -360,7 +382,7 @@ impl Scorer {
                 return;
             }
         }
-        let call_key = history.join(history.join(dialog, tag), u64::from(cseq) + 1);
+        let call_key = history.attempt_key(dialog, tag, cseq);
         self.assess(&call, &traits, keys.profile, (dialog, call_key), each);
     }
 
@@ -449,6 +471,9 @@ impl Scorer {
             reasons: reasons.as_slice(),
             model: self.model.name(),
             decision,
+            profile,
+            countries: [call.caller_about.country, call.callee_about.country],
+            message: call.message.bytes(),
         });
     }
 }

@@ -79,7 +79,7 @@ impl Traits<'_> {
 
 /// A fingerprint to be written, such as
 /// `s1u_b5c6t4_f01_a03ff_o0005_8f3a12bc90de55aa_77aa01c2d3e4f506_0123456789abcdef`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
     transport: char,
     grammars: [u8; 3],

@@ -30,7 +30,7 @@ use small::Small;
 use table::{Aged, Table};
 
 pub use decay::HALF_LIVES;
-pub use dialog::{Event, Seen};
+pub use dialog::{Change, Event, Progress, Seen, Taken};
 pub use entry::Known;
 pub use keys::CallKeys;
 pub use profile::Person;

@@ -45,6 +45,9 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         reasons: &reasons,
         model: "m-1",
         decision: crate::policy::Decision::PASS,
+        profile: 3,
+        countries: [44, 44],
+        message: &[],
     };
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);

@@ -1,0 +1,171 @@
+//! What the scoring thread hands over of a call.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use scorer_common::verdict::REASONS;
+
+use crate::{
+    capture::Transport,
+    engine::Assessment,
+    features::{self, Fingerprint, Vector},
+    policy::Response,
+    verdict::Reason,
+};
+
+/// Texts of a call, in the order they lie in [`Slot::text`].
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(super) enum Text {
+    CallId,
+    Caller,
+    Network,
+    Callee,
+    Trunk,
+    Model,
+    Rule,
+}
+
+const TEXTS: usize = Text::Rule as usize + 1;
+
+/// Longest of each, bytes; what is longer is cut. Call-IDs of more than some 80 bytes
+/// are rare, numbers end at 24 digits, names are the operator's own.
+const LONGEST: [usize; TEXTS] = [512, 96, 96, 96, 128, 128, 128];
+/// Room for all of them.
+const ROOM: usize = 1_184;
+
+/// A copy of an assessment, without a pointer in it: made beforehand, filled again
+/// and again.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) ts: u64,
+    pub(super) call: u64,
+    pub(super) fingerprint: u64,
+    pub(super) profile: u64,
+    pub(super) model_id: u64,
+    pub(super) latency: Option<u64>,
+    pub(super) tags: u32,
+    pub(super) probability: f32,
+    pub(super) countries: [u16; 2],
+    pub(super) source: SocketAddr,
+    pub(super) destination: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) score: u8,
+    pub(super) level: u8,
+    pub(super) signature: Fingerprint,
+    pub(super) policy: Policy,
+    pub(super) features: Vector,
+    reasons: [Reason; REASONS],
+    reason_count: u8,
+    text: [u8; ROOM],
+    ends: [u16; TEXTS],
+}
+
+/// What policy said. The rule's name is a text; what else a decision says belongs
+/// here, and in `columns.rs`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    /// Of [`scorer_common::verdict::Action`].
+    pub(super) action: u8,
+    /// How a call is refused, where it is.
+    pub(super) response: Response,
+    pub(super) has_rule: bool,
+}
+
+impl Slot {
+    /// One without a call in it.
+    pub(super) fn new() -> Box<Self> {
+        let nowhere = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        let reason = Reason { feature: 0, value: 0.0, contribution: 0.0 };
+        Box::new(Self {
+            ts: 0,
+            call: 0,
+            fingerprint: 0,
+            profile: 0,
+            model_id: 0,
+            latency: None,
+            tags: 0,
+            probability: 0.0,
+            countries: [0; 2],
+            source: nowhere,
+            destination: nowhere,
+            transport: Transport::Udp,
+            score: 0,
+            level: 0,
+            signature: Fingerprint::default(),
+            policy: Policy { action: 0, response: Response::default(), has_rule: false },
+            features: [0.0; features::COUNT],
+            reasons: [reason; REASONS],
+            reason_count: 0,
+            text: [0; ROOM],
+            ends: [0; TEXTS],
+        })
+    }
+
+    /// Copies a call.
+    pub(super) fn fill(&mut self, a: &Assessment<'_>, latency: Option<u64>) {
+        let verdict = &a.verdict;
+        self.ts = verdict.timestamp;
+        self.call = verdict.call;
+        self.fingerprint = verdict.fingerprint;
+        self.profile = a.profile;
+        self.model_id = verdict.model;
+        self.latency = latency;
+        self.tags = verdict.tags;
+        self.probability = verdict.probability;
+        self.countries = a.countries;
+        self.source = a.meta.source;
+        self.destination = a.meta.destination;
+        self.transport = a.meta.transport;
+        self.score = verdict.score;
+        self.level = verdict.level;
+        self.signature = a.signature;
+        self.policy = Policy {
+            action: verdict.action,
+            response: a.decision.response,
+            has_rule: a.decision.rule.is_some(),
+        };
+        let count = a.features.len().min(self.features.len());
+        self.features[..count].copy_from_slice(&a.features[..count]);
+        self.features[count..].fill(f32::NAN);
+        let count = a.reasons.len().min(REASONS);
+        self.reasons[..count].copy_from_slice(&a.reasons[..count]);
+        self.reason_count = count as u8;
+        let texts = [
+            a.call_id,
+            a.caller,
+            a.network_number.unwrap_or_default(),
+            a.callee,
+            a.trunk.unwrap_or_default().as_bytes(),
+            a.model.as_bytes(),
+            a.decision.rule.unwrap_or_default().as_bytes(),
+        ];
+        let mut at = 0;
+        for ((text, longest), end) in texts.into_iter().zip(LONGEST).zip(&mut self.ends) {
+            let cut = &text[..text.len().min(longest)];
+            self.text[at..at + cut.len()].copy_from_slice(cut);
+            at += cut.len();
+            *end = at as u16;
+        }
+    }
+
+    /// One of its texts; empty where the call has none.
+    pub(super) fn text(&self, which: Text) -> &[u8] {
+        let at = which as usize;
+        let start = if at == 0 { 0 } else { usize::from(self.ends[at - 1]) };
+        &self.text[start..usize::from(self.ends[at])]
+    }
+
+    /// Reasons, strongest first.
+    pub(super) fn reasons(&self) -> &[Reason] {
+        &self.reasons[..usize::from(self.reason_count)]
+    }
+}
+
+const _: () = {
+    let (mut sum, mut at) = (0, 0);
+    while at < TEXTS {
+        sum += LONGEST[at];
+        at += 1;
+    }
+    assert!(sum == ROOM);
+};
