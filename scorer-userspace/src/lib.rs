@@ -3,7 +3,7 @@
 //! Data flows one way, and nothing on the left knows anything on its right:
 //!
 //! ```text
-//! capture -> sip -> features (+ history, number) -> model -> verdict
+//! capture -> sip -> features (+ history, number) -> model -> verdict -> records
 //! ```
 //!
 //! [`engine::Engine`] ties these together and is pure: bytes and a timestamp in,
@@ -27,6 +27,7 @@ pub mod model;
 pub mod number;
 pub mod output;
 pub mod policy;
+pub mod records;
 pub mod simulate;
 pub mod sip;
 pub mod stir;

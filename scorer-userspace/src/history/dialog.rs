@@ -79,7 +79,7 @@ impl Progress {
     /// What a final response other than 2xx says of a call that nobody cancelled.
     const fn of_code(code: u16) -> Self {
         match code {
-            300..400 => Self::Redirected,
+            300..=399 => Self::Redirected,
             401 | 407 => Self::Challenged,
             408 | 480 => Self::NoAnswer,
             487 => Self::Cancelled,

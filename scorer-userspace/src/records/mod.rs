@@ -11,7 +11,7 @@
 //!
 //! A folder has one writer and any number of readers. What each file is stands in its
 //! name ([`files`]), so that a crash at any step leaves either the old state or the
-//! new one. Everything that needs DataFusion is in [`query`].
+//! new one.
 
 mod columns;
 mod encode;
@@ -21,7 +21,6 @@ mod keep;
 mod number;
 mod parquet_file;
 mod pseudonym;
-pub mod query;
 mod recorder;
 mod segment;
 mod slot;
@@ -35,8 +34,9 @@ use std::{
     time::Duration,
 };
 
-pub use columns::{CALLS, Column, OUTCOMES, markdown};
+pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
 pub use keep::{Erased, Kept, erase, maintain};
+pub use number::Sought;
 pub use recorder::{Mode, Recorder, Totals};
 pub use stats::Stats;
 
@@ -55,6 +55,8 @@ pub struct RecordsConfig {
     pub most_bytes: Option<u64>,
     /// In older records numbers are replaced by pseudonyms.
     pub pseudonymise: Option<Duration>,
+    /// Country code of national numbers, by which forms of one number are known.
+    pub home: Option<u16>,
     /// Collector that INVITEs and verdicts are sent to.
     pub hep: hep::HepConfig,
 }
@@ -68,6 +70,7 @@ impl Default for RecordsConfig {
             keep: Some(90 * DAY),
             most_bytes: None,
             pseudonymise: None,
+            home: None,
             hep: hep::HepConfig::default(),
         }
     }
@@ -165,5 +168,3 @@ impl RecordsError {
     }
 }
 
-#[cfg(test)]
-mod tests;

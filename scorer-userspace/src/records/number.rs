@@ -27,6 +27,11 @@ impl Sought {
         other.as_bytes() == self.number.as_bytes() && self.digits().len() >= 8
     }
 
+    /// As it was read.
+    pub(super) fn number(&self) -> &Number {
+        &self.number
+    }
+
     /// Its digits, with the country code where that is known.
     pub fn digits(&self) -> &str {
         // They are digits.

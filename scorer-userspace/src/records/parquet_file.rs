@@ -6,6 +6,7 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -99,13 +100,29 @@ pub(super) fn remove(path: &Path) -> Result<(), RecordsError> {
     }
 }
 
-/// Whether a file ends as a Parquet file must.
+/// Whether a file begins and ends as a Parquet file must, which one that was cut or
+/// whose end was lost does not. Cheap: it is asked of every file.
 pub(super) fn check(path: &Path) -> Result<(), RecordsError> {
-    let file = File::open(path).map_err(RecordsError::io("open", path))?;
-    match ParquetRecordBatchReaderBuilder::try_new(file) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(RecordsError::Damaged { path: path.to_owned(), what: error.to_string() }),
+    const MAGIC: &[u8; 4] = b"PAR1";
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let (mut head, mut tail) = ([0; 4], [0; 8]);
+        if length < 12 {
+            return Ok(false);
+        }
+        file.read_exact(&mut head)?;
+        file.seek(SeekFrom::End(-8))?;
+        file.read_exact(&mut tail)?;
+        let [a, b, c, d, magic @ ..] = tail;
+        let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
+        Ok(&head == MAGIC && &magic == MAGIC && footer + 12 <= length)
+    };
+    if read().map_err(RecordsError::io("read", path))? {
+        return Ok(());
     }
+    let what = "it does not begin and end as a Parquet file".to_owned();
+    Err(RecordsError::Damaged { path: path.to_owned(), what })
 }
 
 /// What [`edit`] does with a batch: the batch as it shall be, and whether that differs.

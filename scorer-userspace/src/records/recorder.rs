@@ -105,7 +105,13 @@ impl Recorder {
             sync,
             features: config.features,
         };
-        let keeper = Keeper::new(config.clone(), folder, mode, Arc::clone(&stats));
+        let keeper = Keeper {
+            config: config.clone(),
+            folder: folder.clone(),
+            mode,
+            stats: Arc::clone(&stats),
+            stop: Arc::clone(&stop),
+        };
         let threads = Threads {
             writer: spawn("records", folder, move || writer.run())?,
             sync: spawn("records-sync", folder, move || sync_files(&to_sync))?,
