@@ -4,15 +4,20 @@
 //! capture that was cut short, a check of `doctor` that failed); 2 wrong usage or
 //! input that cannot be used.
 
+mod calls;
 mod config;
 mod doctor;
+mod export;
 mod features;
 mod keeping;
 mod label;
 mod live;
 mod model;
+mod query;
+mod records;
 mod replay;
 mod simulate;
+mod store;
 mod summary;
 mod tap;
 mod vectors;
@@ -52,6 +57,14 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Write feature vectors of captured calls for training, with their labels
     Vectors(vectors::VectorsArgs),
+    /// List recorded calls
+    Calls(calls::CallsArgs),
+    /// Ask records in SQL
+    Query(query::QueryArgs),
+    /// Write records to a file: Parquet, CSV, JSON lines
+    Export(export::ExportArgs),
+    /// Keep records: maintain, erase a number
+    Records(records::RecordsArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -108,6 +121,10 @@ pub fn main() -> ExitCode {
         Command::Model(args) => model::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Vectors(args) => vectors::run(&args),
+        Command::Calls(args) => calls::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Records(args) => records::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

@@ -18,6 +18,7 @@ use crate::{
     engine::Engine,
     features::names,
     model::Model,
+    records::{Mode, Recorder, Totals},
 };
 
 #[derive(Args, Debug)]
@@ -31,6 +32,10 @@ pub(super) struct ReplayArgs {
     /// Model on trial: scores all calls in the shadow; the end says how it compares
     #[arg(long, value_name = "FILE")]
     challenger: Option<PathBuf>,
+    /// Record the calls, with the packets' times, in this folder; what is replayed twice
+    /// is recorded twice
+    #[arg(long, value_name = "FOLDER")]
+    records: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -62,6 +67,9 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         let challenger = Arc::new(Model::load(path, &names())?);
         engine.set_models(model, Some(challenger), 1.0);
     }
+    // Only where it is asked for: what a capture holds is no part of the live records.
+    config.records.folder.clone_from(&args.records);
+    let mut recorder = Recorder::start(&config.records, Mode::Replay)?;
     let mut out = Vec::with_capacity(2 * BLOCK);
     out.extend_from_slice(config.style.header().as_bytes());
     let mut stdout = io::stdout().lock();
@@ -72,9 +80,17 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         let mut next_tick = 0;
         loop {
             match reader.next() {
-                Ok(Some(frame)) => engine.inspect(&frame, &mut |assessment| {
-                    config.style.line(assessment, None, &mut out);
-                }),
+                Ok(Some(frame)) => {
+                    engine.inspect(&frame, &mut |assessment| {
+                        config.style.line(assessment, None, &mut out);
+                        if let Some(recorder) = &mut recorder {
+                            recorder.call(assessment, None);
+                        }
+                    });
+                    if let Some(recorder) = &mut recorder {
+                        engine.changes().for_each(|change| recorder.change(change));
+                    }
+                }
                 Ok(None) => break,
                 Err(error @ (PcapError::Truncated { .. } | PcapError::Damaged { .. })) => {
                     log::warn!("{error}");
@@ -94,6 +110,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
                 }
             }
             if out.len() >= BLOCK && !flush(&mut stdout, &mut out)? {
+                recorder.map(Recorder::finish);
                 return Ok(ExitCode::SUCCESS);
             }
             if reader.position() >= next_tick {
@@ -103,8 +120,17 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         }
         done += reader.position().max(reader.len());
     }
-    engine.settle(None, &mut |assessment| config.style.line(assessment, None, &mut out));
+    engine.settle(None, &mut |assessment| {
+        config.style.line(assessment, None, &mut out);
+        if let Some(recorder) = &mut recorder {
+            recorder.call(assessment, None);
+        }
+    });
     flush(&mut stdout, &mut out)?;
+    let recorded = recorder.map(|mut recorder| {
+        engine.changes().for_each(|change| recorder.change(change));
+        recorder.finish()
+    });
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     let packets = engine.packets();
@@ -116,6 +142,10 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     );
     summary::print(&packets, engine.stats());
     summary::trial(&engine);
+    if let Some(Totals { calls, outcomes, lost }) = recorded {
+        eprintln!("recorded {calls} calls and {outcomes} outcomes");
+        anyhow::ensure!(lost == 0, "{lost} calls and outcomes were not recorded");
+    }
     Ok(if cut_short { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 

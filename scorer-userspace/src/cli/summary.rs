@@ -1,8 +1,11 @@
 //! What is said at the end, on standard error.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::{
     capture::AssemblerStats,
     engine::{Engine, EngineStats, Sample},
+    records::Stats,
 };
 use scorer_common::verdict::Level;
 
@@ -34,6 +37,20 @@ pub(super) fn print(packets: &AssemblerStats, calls: &EngineStats) {
             eprintln!("{title}: {text}");
         }
     }
+}
+
+/// What became of records.
+pub(super) fn records(stats: &Stats) {
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    eprintln!(
+        "records: {} calls and {} outcomes written, {} dropped at a full queue, {} not taken by the disk; HEP: {} sent, {} dropped",
+        of(&stats.calls),
+        of(&stats.outcomes),
+        of(&stats.queue_full),
+        of(&stats.disk),
+        of(&stats.hep_sent),
+        of(&stats.hep_dropped)
+    );
 }
 
 /// How a model on trial compares.

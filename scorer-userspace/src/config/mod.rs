@@ -9,7 +9,7 @@ mod parse;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{engine::EngineConfig, output::Style, tap::TapConfig};
+use crate::{engine::EngineConfig, output::Style, records::RecordsConfig, tap::TapConfig};
 
 pub use options::{OPTIONS, Opt, example, markdown};
 pub use parse::ConfigError;
@@ -37,6 +37,8 @@ pub struct Config {
     pub snapshot_every: Duration,
     /// Certificates of signers.
     pub stir: StirConfig,
+    /// Records of calls.
+    pub records: RecordsConfig,
 }
 
 /// Models beside the one that scores.
@@ -89,6 +91,7 @@ impl Default for Config {
             snapshot: None,
             snapshot_every: Duration::from_mins(10),
             stir: StirConfig::default(),
+            records: RecordsConfig::default(),
         }
     }
 }

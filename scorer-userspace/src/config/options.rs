@@ -44,6 +44,11 @@ fn within(value: &Value, low: i64, high: i64) -> Result<u64, String> {
         .ok_or_else(|| format!("must be a whole number from {low} to {high}"))
 }
 
+/// So many days; none for 0.
+fn days(count: u64) -> Option<Duration> {
+    (count > 0).then(|| Duration::from_hours(24 * count))
+}
+
 fn list<'a, T>(
     value: &'a Value,
     each: impl Fn(&'a Value) -> Result<T, String>,
@@ -166,7 +171,11 @@ pub const OPTIONS: &[Opt] = &[
         key: "numbers.home_country",
         default: "# none",
         doc: "Country code (1–999) that national numbers, those with a leading 0, are given.",
-        set: |c, v| Ok(c.engine.env.home_country = Some(within(v, 1, 999)? as u16)),
+        set: |c, v| {
+            let country = Some(within(v, 1, 999)? as u16);
+            c.records.home = country;
+            Ok(c.engine.env.home_country = country)
+        },
     },
     Opt {
         key: "numbers.tables",
@@ -294,6 +303,70 @@ pub const OPTIONS: &[Opt] = &[
         default: "10",
         doc: "Minutes between snapshots (1–1,440).",
         set: |c, v| Ok(c.snapshot_every = Duration::from_secs(60 * within(v, 1, 1_440)?)),
+    },
+    Opt {
+        key: "records.folder",
+        default: "# none",
+        doc: "Folder that every call is recorded in (docs/records.md). Without it nothing is recorded.",
+        set: |c, v| Ok(c.records.folder = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "records.features",
+        default: "true",
+        doc: "Record the value of every feature, too; takes some 180 bytes a call.",
+        set: |c, v| Ok(c.records.features = flag(v)?),
+    },
+    Opt {
+        key: "records.queue",
+        default: "16384",
+        doc: "Calls that may wait for the disk (256–1,048,576), about 3 kB each; beyond, they are not recorded, and counted.",
+        set: |c, v| Ok(c.records.queue = within(v, 256, 1 << 20)? as usize),
+    },
+    Opt {
+        key: "records.keep_days",
+        default: "90",
+        doc: "Days that records are kept (0–36,500); 0 is for ever.",
+        set: |c, v| Ok(c.records.keep = days(within(v, 0, 36_500)?)),
+    },
+    Opt {
+        key: "records.max_gib",
+        default: "# none",
+        doc: "GiB that records may take (1–1,048,576); the oldest make room.",
+        set: |c, v| Ok(c.records.most_bytes = Some(within(v, 1, 1 << 20)? << 30)),
+    },
+    Opt {
+        key: "records.pseudonymise_days",
+        default: "0",
+        doc: "Days after which pseudonyms take the place of numbers (0–36,500); 0 is never.",
+        set: |c, v| Ok(c.records.pseudonymise = days(within(v, 0, 36_500)?)),
+    },
+    Opt {
+        key: "records.hep",
+        default: "# off",
+        doc: "Address and port of a Homer collector (UDP) that INVITEs and verdicts are sent to as HEP3, such as \"192.0.2.9:9060\"; needs no folder.",
+        set: |c, v| {
+            Ok(c.records.hep.collector = Some(text(v)?.parse::<SocketAddr>().map_err(|_| {
+                "must be an address and a port, such as \"192.0.2.9:9060\"".to_owned()
+            })?))
+        },
+    },
+    Opt {
+        key: "records.hep_capture_id",
+        default: "2001",
+        doc: "Id of this capture agent at the collector (0–4,294,967,295).",
+        set: |c, v| Ok(c.records.hep.capture_id = within(v, 0, u32::MAX.into())? as u32),
+    },
+    Opt {
+        key: "records.hep_key",
+        default: "# none",
+        doc: "Key the collector asks for, at most 255 bytes. It travels as it stands.",
+        set: |c, v| {
+            let key = text(v)?;
+            if key.len() > 255 {
+                return Err("must have at most 255 bytes".into());
+            }
+            Ok(c.records.hep.key = Some(key.to_owned()))
+        },
     },
     Opt {
         key: "metrics.listen",

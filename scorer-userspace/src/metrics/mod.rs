@@ -17,6 +17,7 @@ use crate::{
     capture::AssemblerStats,
     engine::{EngineStats, TrialStats},
     model::{Day, InUse},
+    records,
     tap::CounterReader,
 };
 
@@ -52,4 +53,6 @@ pub struct Shared {
     pub latency: Latency,
     /// Lines that found the output blocked.
     pub output_dropped: std::sync::atomic::AtomicU64,
+    /// What became of records, where calls are recorded.
+    pub records: Option<Arc<records::Stats>>,
 }

@@ -80,6 +80,11 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     add("scorer_history_evicted_total", "", snapshot.evicted);
     add("scorer_history_refused_total", "", snapshot.refused);
     add("scorer_output_dropped_total", "", shared.output_dropped.load(Ordering::Relaxed));
+    if let Some(records) = &shared.records {
+        for (name, label, value) in records.samples() {
+            add(name, label, value);
+        }
+    }
     add("scorer_build_info", env!("CARGO_PKG_VERSION"), 1);
     for (name, model) in [
         ("scorer_model_info", &snapshot.models.champion),

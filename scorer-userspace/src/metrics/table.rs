@@ -78,6 +78,48 @@ pub const FAMILIES: &[Family] = &[
         help: "Verdict lines dropped since standard output was blocked.",
     },
     Family {
+        name: "scorer_records_written_total",
+        kind: "counter",
+        label: "kind",
+        help: "Calls and outcomes written to records.",
+    },
+    Family {
+        name: "scorer_records_dropped_total",
+        kind: "counter",
+        label: "cause",
+        help: "Calls and outcomes not recorded: the queue was full, or the disk took nothing.",
+    },
+    Family {
+        name: "scorer_records_paused",
+        kind: "gauge",
+        label: "",
+        help: "1 while recording is paused since the disk takes nothing; calls are scored on.",
+    },
+    Family {
+        name: "scorer_records_bytes_total",
+        kind: "counter",
+        label: "",
+        help: "Bytes appended to records.",
+    },
+    Family {
+        name: "scorer_records_files_total",
+        kind: "counter",
+        label: "kind",
+        help: "Parquet files made of records, and files set aside as damaged.",
+    },
+    Family {
+        name: "scorer_records_queue_deepest",
+        kind: "gauge",
+        label: "",
+        help: "Most calls that waited at once to be recorded.",
+    },
+    Family {
+        name: "scorer_hep_packets_total",
+        kind: "counter",
+        label: "outcome",
+        help: "HEP3 packets sent to the collector, and dropped.",
+    },
+    Family {
         name: "scorer_latency_seconds",
         kind: "histogram",
         label: "",

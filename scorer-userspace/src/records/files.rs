@@ -156,8 +156,7 @@ pub(super) fn list(folder: &Path) -> Result<Listing, RecordsError> {
             Some(Named::Parquet { kind, id, times, pseudonymised }) => {
                 // It may be deleted at this very moment.
                 let Ok(about) = entry.metadata() else { continue };
-                let file =
-                    ParquetFile { kind, id, times, pseudonymised, bytes: about.len(), path };
+                let file = ParquetFile { kind, id, times, pseudonymised, bytes: about.len(), path };
                 match files.get(&(kind, id)) {
                     Some(known) if known.pseudonymised => listing.done_with.push(file.path),
                     _ => {

@@ -192,7 +192,8 @@ impl Exporter {
             }));
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let (config, thread_stop, thread_stats) = (config.clone(), Arc::clone(&stop), Arc::clone(&stats));
+        let (config, thread_stop, thread_stats) =
+            (config.clone(), Arc::clone(&stop), Arc::clone(&stats));
         let thread = thread::Builder::new()
             .name("hep".into())
             .spawn(move || send(&socket, &config, filled, slots, &thread_stats, &thread_stop))

@@ -359,7 +359,8 @@ pub fn erase(
             let keep = other_rows(&batch, &is, sought);
             let rows = keep.false_count();
             erased.rows += rows;
-            let left = filter_record_batch(&batch, &keep).map_err(RecordsError::arrow(&file.path))?;
+            let left =
+                filter_record_batch(&batch, &keep).map_err(RecordsError::arrow(&file.path))?;
             Ok((left, rows > 0))
         })?;
     }
@@ -428,7 +429,9 @@ fn other_rows(batch: &RecordBatch, is: &dyn Fn(&str) -> bool, sought: &Sought) -
     (0..batch.num_rows())
         .map(|row| {
             let value = |column: &Option<&StringArray>| {
-                column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_owned())
+                column
+                    .filter(|column| column.is_valid(row))
+                    .map(|column| column.value(row).to_owned())
             };
             let named = numbers.iter().any(|column| value(column).is_some_and(|user| is(&user)));
             let in_call_id = digits

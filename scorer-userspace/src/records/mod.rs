@@ -11,7 +11,7 @@
 //!
 //! A folder has one writer and any number of readers. What each file is stands in its
 //! name ([`files`]), so that a crash at any step leaves either the old state or the
-//! new one.
+//! new one. Everything that needs DataFusion is in [`query`].
 
 mod columns;
 mod encode;
@@ -21,6 +21,7 @@ mod keep;
 mod number;
 mod parquet_file;
 mod pseudonym;
+pub mod query;
 mod recorder;
 mod segment;
 mod slot;
@@ -167,4 +168,3 @@ impl RecordsError {
         move |source| Self::Parquet { path: path.clone(), source }
     }
 }
-

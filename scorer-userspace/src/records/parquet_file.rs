@@ -126,7 +126,8 @@ pub(super) fn check(path: &Path) -> Result<(), RecordsError> {
 }
 
 /// What [`edit`] does with a batch: the batch as it shall be, and whether that differs.
-pub(super) type Edit<'a> = &'a mut dyn FnMut(RecordBatch) -> Result<(RecordBatch, bool), RecordsError>;
+pub(super) type Edit<'a> =
+    &'a mut dyn FnMut(RecordBatch) -> Result<(RecordBatch, bool), RecordsError>;
 
 /// Makes a file anew if `edit` changes anything in it, in its place; rows left. Where
 /// none is left there is no file either.
@@ -285,9 +286,10 @@ fn transposed(list: &FixedSizeListArray, chosen: &[usize]) -> Vec<ArrayRef> {
             }
         }
         for column in out {
-            let known = column.iter().any(|value| value.is_nan()).then(|| {
-                column.iter().map(|value| !value.is_nan()).collect::<NullBuffer>()
-            });
+            let known = column
+                .iter()
+                .any(|value| value.is_nan())
+                .then(|| column.iter().map(|value| !value.is_nan()).collect::<NullBuffer>());
             columns.push(Arc::new(Float32Array::new(column.into(), known)));
         }
     }
@@ -304,7 +306,11 @@ fn properties(first: &RecordBatch) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP * 2))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
-        .set_sorting_columns(Some(vec![SortingColumn::new(0, false, false)]));
+        .set_sorting_columns(Some(vec![SortingColumn {
+            column_idx: 0,
+            descending: false,
+            nulls_first: false,
+        }]));
     for (field, column) in schema.fields().iter().zip(first.columns()) {
         let path = ColumnPath::from(field.name().as_str());
         let encoding = match field.data_type() {
@@ -315,7 +321,9 @@ fn properties(first: &RecordBatch) -> WriterProperties {
                 dictionary_loses(bits.map(|value| value.to_bits()), rows, 2.6)
                     .then_some(Encoding::BYTE_STREAM_SPLIT)
             }
-            DataType::Utf8 => mostly_unlike(column.as_string()).then_some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            DataType::Utf8 => {
+                mostly_unlike(column.as_string()).then_some(Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            }
             _ => None,
         };
         if let Some(encoding) = encoding {

@@ -45,7 +45,8 @@ impl Key {
             Err(error) => return Err(RecordsError::io("read", &path)(error)),
         };
         if bytes.len() != BYTES {
-            let what = format!("it has {} bytes, not {BYTES}; restore it from a backup", bytes.len());
+            let what =
+                format!("it has {} bytes, not {BYTES}; restore it from a backup", bytes.len());
             return Err(RecordsError::Damaged { path, what });
         }
         Ok(Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes), home }))
@@ -58,9 +59,11 @@ impl Key {
         }
         let path = folder.join(FILE);
         let mut bytes = [0; BYTES];
-        let made = SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no randomness"));
+        let made =
+            SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no randomness"));
         made.and_then(|()| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(&bytes)?;
             file.sync_all()
         })
@@ -96,7 +99,8 @@ impl Key {
         context.update(kind);
         context.update(bytes);
         let tag = context.sign();
-        let hex = tag.as_ref()[..SHOWN].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex =
+            tag.as_ref()[..SHOWN].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         format!("{MARK}{hex}")
     }
 }

@@ -133,11 +133,6 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Its schema, of the columns wanted.
-    pub(super) fn schema(&self) -> Option<SchemaRef> {
-        self.stream.as_ref().map(StreamReader::schema)
-    }
-
     /// The next rows. What cannot be read ends them, and [`Self::tail`] says why.
     pub(super) fn next(&mut self) -> Option<RecordBatch> {
         match self.stream.as_mut()?.next()? {

@@ -37,13 +37,14 @@ pub(super) fn add(counter: &AtomicU64, count: u64) {
 
 impl Stats {
     /// Counters by name of their metric and label.
-    pub fn samples(&self) -> [(&'static str, &'static str, u64); 10] {
+    pub fn samples(&self) -> [(&'static str, &'static str, u64); 11] {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("scorer_records_written_total", "call", of(&self.calls)),
             ("scorer_records_written_total", "outcome", of(&self.outcomes)),
             ("scorer_records_dropped_total", "queue_full", of(&self.queue_full)),
             ("scorer_records_dropped_total", "disk", of(&self.disk)),
+            ("scorer_records_paused", "", u64::from(self.paused.load(Ordering::Relaxed))),
             ("scorer_records_bytes_total", "", of(&self.bytes)),
             ("scorer_records_files_total", "made", of(&self.files)),
             ("scorer_records_files_total", "damaged", of(&self.damaged)),

@@ -19,6 +19,7 @@ use crate::{
     metrics::{Shared, Snapshot},
     model::InUse,
     output::Style,
+    records::{Mode, Recorder, RecordsConfig, RecordsError, Stats, hep},
     tap::monotonic,
     time::Timestamp,
 };
@@ -44,15 +45,59 @@ pub(super) struct Out {
     style: Style,
     lines: SyncSender<Vec<u8>>,
     block: Vec<u8>,
+    pub(super) records: Records,
+}
+
+/// Where calls are kept.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) recorder: Option<Recorder>,
+    pub(super) hep: Option<hep::Exporter>,
+}
+
+impl Records {
+    /// Begins to keep calls as configured; the counters, where it does.
+    pub(super) fn start(
+        config: &RecordsConfig,
+    ) -> Result<(Self, Option<Arc<Stats>>), RecordsError> {
+        let recorder = Recorder::start(config, Mode::Live)?;
+        let stats = recorder.as_ref().map(Recorder::stats).unwrap_or_default();
+        let hep = hep::Exporter::start(&config.hep, Arc::clone(&stats))?;
+        let used = recorder.is_some() || hep.is_some();
+        Ok((Self { recorder, hep }, used.then_some(stats)))
+    }
 }
 
 impl Out {
-    pub(super) fn new(style: Style, lines: SyncSender<Vec<u8>>) -> Self {
-        Self { style, lines, block: Vec::with_capacity(2 * BLOCK) }
+    pub(super) fn new(style: Style, lines: SyncSender<Vec<u8>>, records: Records) -> Self {
+        Self { style, lines, block: Vec::with_capacity(2 * BLOCK), records }
     }
 
     fn verdict(&mut self, assessment: &Assessment<'_>, latency: Option<u64>) {
+        let Records { recorder, hep } = &mut self.records;
+        if let Some(recorder) = recorder {
+            recorder.call(assessment, latency);
+        }
+        if let Some(hep) = hep {
+            hep.call(assessment, latency);
+        }
         self.style.line(assessment, latency, &mut self.block);
+    }
+
+    /// Waits until all that was recorded is written.
+    pub(super) fn finish(self) {
+        let Records { recorder, hep } = self.records;
+        recorder.map(Recorder::finish);
+        if let Some(hep) = hep {
+            hep.finish();
+        }
+    }
+
+    /// How calls went on.
+    fn changes(&mut self, engine: &mut Engine) {
+        if let Some(recorder) = &mut self.records.recorder {
+            engine.changes().for_each(|change| recorder.change(change));
+        }
     }
 }
 
@@ -87,6 +132,7 @@ impl Desk {
             also(assessment);
             out.verdict(assessment, Some(latency));
         });
+        out.changes(engine);
         if out.block.len() >= BLOCK {
             hand_over(out, shared);
         }
@@ -100,6 +146,7 @@ impl Desk {
             let latency = now.map(|now| now.0.saturating_sub(assessment.meta.timestamp.0));
             out.verdict(assessment, latency);
         });
+        out.changes(engine);
         if let Some(env) = fresh.env.take() {
             fresh.env.give_back(engine.set_env(env));
         }

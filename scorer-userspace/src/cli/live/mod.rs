@@ -34,7 +34,7 @@ use crate::{
     tap::{Consumer, Tap, TapError, wall},
 };
 
-use desk::{Desk, Out, snapshot};
+use desk::{Desk, Out, Records, snapshot};
 use writer::{end_writer, write_lines};
 
 /// Blocks of lines that may wait for the writer.
@@ -60,6 +60,7 @@ pub(super) fn run(
     if let Some(store) = keeping::certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
     }
+    let (records, record_stats) = Records::start(&config.records)?;
     let mut tap = Tap::attach(&config.tap)?;
     for attached in tap.attached() {
         let mode = if attached.native { "native" } else { "generic" };
@@ -74,6 +75,7 @@ pub(super) fn run(
         snapshot: Mutex::new(snapshot(&engine, 0)),
         latency: Latency::default(),
         output_dropped: AtomicU64::new(0),
+        records: record_stats,
     });
     let stop = Arc::new(AtomicBool::new(false));
     let consumer = tap.take_consumer().ok_or_else(|| anyhow!("the tap has no reader"))?;
@@ -91,7 +93,7 @@ pub(super) fn run(
         snapshots: Snapshots::start(config),
         fresh: Arc::clone(&fresh),
         share: config.models.share,
-        out: Out::new(config.style, lines),
+        out: Out::new(config.style, lines, records),
         save,
         save_error: None,
         shared: Arc::clone(&shared),
@@ -115,7 +117,7 @@ pub(super) fn run(
         snapshots.finish(engine.history(), wall());
     }
     // The writer ends when nobody can send any more.
-    drop(out);
+    out.finish();
     let written = end_writer(writer)?;
     let kernel = tap.counters().read()?;
     drop(tap);
@@ -213,4 +215,7 @@ fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
     );
     summary::print(&engine.packets(), engine.stats());
     summary::trial(engine);
+    if let Some(records) = &shared.records {
+        summary::records(records);
+    }
 }

@@ -1,0 +1,297 @@
+//! SQL over the records: DataFusion over Parquet files and live segments as one.
+//!
+//! | table | rows |
+//! |---|---|
+//! | `calls` | calls, with their outcome and label |
+//! | `features` | the same, and a column a feature |
+//! | `outcomes` | how calls changed |
+//!
+//! Only reading is possible, and only of these. A query runs on one core, in bounded
+//! memory and time. Nothing outside this module knows DataFusion.
+
+mod output;
+mod table;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::{
+    common::config::ConfigOptions,
+    error::DataFusionError,
+    execution::{
+        context::SQLOptions,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::GreedyMemoryPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    prelude::{SessionConfig, SessionContext},
+};
+use futures::StreamExt as _;
+
+pub use output::{Format, Output, OutputError, ParquetOutput};
+
+use super::{RecordsError, columns::LATER, pseudonym::Key, number::Sought};
+use table::{Calls, Outcomes};
+
+/// Bytes of a query at most.
+const LONGEST: usize = 64 << 10;
+/// Deep expressions are worked through by recursion.
+const STACK: usize = 256 << 20;
+/// A file may go between its being listed and opened: made Parquet, deleted for its age.
+const TRIES: usize = 3;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The folder, or a file in it.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// Labels.
+    #[error(transparent)]
+    Labels(#[from] crate::labels::LabelError),
+    /// Not SQL, or of no such table or column.
+    #[error("{0}")]
+    Sql(String),
+    /// It would change something.
+    #[error("records can only be read: SELECT and EXPLAIN work, {0} does not")]
+    ReadOnly(String),
+    /// It took too long.
+    #[error("the query took longer than {} s; narrow it with WHERE ts >= …, or give it more --timeout", .0.as_secs())]
+    TooLong(Duration),
+    /// It took too much memory.
+    #[error("the query needs more than {} MiB; narrow it with WHERE ts >= …, or give it more --memory", .0 >> 20)]
+    TooLarge(usize),
+    /// The answer could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// What a query may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows of the answer at most; `None` for all.
+    pub rows: Option<usize>,
+    /// Time.
+    pub time: Option<Duration>,
+    /// Bytes of memory that sorting, grouping and joining may take.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rows: Some(10_000), time: Some(Duration::from_mins(1)), memory: 512 << 20 }
+    }
+}
+
+/// Records to be queried.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+    labels: Option<PathBuf>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Rows that were given out.
+    pub rows: usize,
+    /// There were more.
+    pub cut: bool,
+}
+
+impl Store {
+    /// Records of a folder, with labels from the file of `scorer label`.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn open(folder: &Path, labels: Option<&Path>) -> Result<Self, QueryError> {
+        if !folder.is_dir() {
+            let (path, why) = (folder.to_owned(), "there is no such folder");
+            return Err(RecordsError::NoRecords { path, why }.into());
+        }
+        // Opening would make it.
+        let labels = labels.filter(|path| path.exists()).map(Path::to_owned);
+        Ok(Self { folder: folder.to_owned(), labels })
+    }
+
+    /// The forms a number may stand in, its pseudonym included.
+    ///
+    /// # Errors
+    /// When the key of pseudonyms cannot be read.
+    pub fn forms(&self, number: &Sought) -> Result<Vec<String>, QueryError> {
+        let mut forms = number.forms();
+        let key = Key::read(&self.folder, None)?;
+        forms.extend(key.map(|key| key.of_number(number.number())));
+        Ok(forms)
+    }
+
+    /// Answers a query: `begin` is given the columns, then `each` the rows as they come.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn query(
+        &self,
+        sql: &str,
+        limits: &Limits,
+        begin: &mut (dyn FnMut(&SchemaRef) -> Result<(), OutputError> + Send),
+        each: &mut (dyn FnMut(&RecordBatch) -> Result<(), OutputError> + Send),
+    ) -> Result<Answered, QueryError> {
+        if sql.len() > LONGEST {
+            let what = format!("the query has {} bytes; {LONGEST} are the most", sql.len());
+            return Err(QueryError::Sql(what));
+        }
+        let answer = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .map_err(RecordsError::io("start a runtime for", &self.folder))?;
+            runtime.block_on(async {
+                let work = self.answer(sql, limits, begin, each);
+                match limits.time {
+                    None => work.await,
+                    Some(time) => tokio::time::timeout(time, work)
+                        .await
+                        .unwrap_or(Err(QueryError::TooLong(time))),
+                }
+            })
+        };
+        // Of the stack only what is used is taken.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .name("query".into())
+                .stack_size(STACK)
+                .spawn_scoped(scope, answer)
+                .map_err(RecordsError::io("start a thread for", &self.folder))?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(QueryError::Sql("the query cannot be worked out".into())))
+        })
+    }
+
+    async fn answer(
+        &self,
+        sql: &str,
+        limits: &Limits,
+        begin: &mut (dyn FnMut(&SchemaRef) -> Result<(), OutputError> + Send),
+        each: &mut (dyn FnMut(&RecordBatch) -> Result<(), OutputError> + Send),
+    ) -> Result<Answered, QueryError> {
+        let failed = |error: DataFusionError| explain(&error, limits);
+        let mut tries = 0;
+        let (mut stream, first) = loop {
+            let context = self.context(limits).map_err(failed)?;
+            let options = SQLOptions::new()
+                .with_allow_ddl(false)
+                .with_allow_dml(false)
+                .with_allow_statements(false);
+            let frame = context.sql_with_options(sql, options).await.map_err(failed)?;
+            let frame = match limits.rows {
+                // One more tells whether the answer was cut.
+                Some(rows) => frame.limit(0, Some(rows.saturating_add(1))).map_err(failed)?,
+                None => frame,
+            };
+            let opened = match frame.execute_stream().await {
+                Ok(mut stream) => stream.next().await.transpose().map(|first| (stream, first)),
+                Err(error) => Err(error),
+            };
+            tries += 1;
+            match opened {
+                Ok(opened) => break opened,
+                Err(error) if tries < TRIES && is_gone(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        };
+        begin(&stream.schema())?;
+        let mut answered = Answered { rows: 0, cut: false };
+        let mut next = first;
+        while let Some(batch) = next {
+            let left = limits.rows.map_or(usize::MAX, |rows| rows - answered.rows);
+            let batch = if batch.num_rows() > left {
+                answered.cut = true;
+                batch.slice(0, left)
+            } else {
+                batch
+            };
+            answered.rows += batch.num_rows();
+            each(&batch)?;
+            if answered.cut {
+                break;
+            }
+            next = stream.next().await.transpose().map_err(failed)?;
+        }
+        Ok(answered)
+    }
+
+    fn context(&self, limits: &Limits) -> Result<SessionContext, DataFusionError> {
+        let mut options = ConfigOptions::new();
+        options.execution.target_partitions = 1;
+        // Would open every file before the first row is looked for.
+        options.execution.collect_statistics = false;
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.schema_force_view_types = false;
+        options.catalog.information_schema = true;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory)))
+            // Numbers do not go to another place on disk.
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+            )
+            .build_arc()?;
+        let context = SessionContext::new_with_config_rt(SessionConfig::from(options), runtime);
+        let calls = |features| Arc::new(Calls::new(&self.folder, self.labels.as_deref(), features));
+        context.register_table("calls", calls(false))?;
+        context.register_table("features", calls(true))?;
+        context.register_table("outcomes", Arc::new(Outcomes::new(&self.folder)))?;
+        Ok(context)
+    }
+}
+
+/// Whether a file was not there any more.
+fn is_gone(error: &DataFusionError) -> bool {
+    let text = error.to_string();
+    text.contains("No such file") || text.contains("not found: No such") || text.contains("NotFound")
+}
+
+/// What is wrong, in words that say what to do.
+fn explain(error: &DataFusionError, limits: &Limits) -> QueryError {
+    let root = error.find_root();
+    if matches!(root, DataFusionError::ResourcesExhausted(_)) {
+        return QueryError::TooLarge(limits.memory);
+    }
+    let text = root.strip_backtrace();
+    for what in ["DDL not supported: ", "DML not supported: ", "Statement not supported: "] {
+        if let Some((_, statement)) = text.split_once(what) {
+            return QueryError::ReadOnly(statement.to_owned());
+        }
+    }
+    let known = crate::features::names();
+    let text = text.trim_start_matches("Error during planning: ");
+    let text = text.trim_start_matches("Schema error: ");
+    // The names of some 350 columns help nobody.
+    let text = text.split(" Valid fields are").next().unwrap_or(text);
+    let asked = text
+        .strip_prefix("No field named ")
+        .map(|rest| rest.trim_end_matches('.').rsplit('.').next().unwrap_or(rest));
+    match asked {
+        Some(column) if known.contains(&column) => QueryError::Sql(format!(
+            "{column} is a feature: ask for it FROM features, which has all columns of calls, too"
+        )),
+        Some(column) => QueryError::Sql(format!(
+            "there is no column {column}; docs/records.md lists them, and so does DESCRIBE calls"
+        )),
+        None => QueryError::Sql(text.to_owned()),
+    }
+}
+
+/// A text as it stands in SQL.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Whether a column is one that comes later.
+fn is_later(name: &str) -> bool {
+    LATER.iter().any(|column| column.name == name)
+}
