@@ -72,7 +72,8 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     );
     let to_stdout = args.out.as_os_str() == "-";
     if to_stdout {
-        let format = args.format.text().context("Parquet cannot go to standard output; name a file")?;
+        let format =
+            args.format.text().context("Parquet cannot go to standard output; name a file")?;
         let result = text(&store, &sql, format, mask, io::BufWriter::new(io::stdout()));
         return match result {
             Err(QueryError::Output(error)) if error.is_broken_pipe() => Ok(ExitCode::SUCCESS),

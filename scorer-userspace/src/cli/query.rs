@@ -72,10 +72,7 @@ fn answer<W: io::Write + Send>(
     let with = |work: &dyn Fn(&mut Output<W>) -> Result<(), OutputError>| {
         work(&mut output.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     };
-    store.query(
-        sql,
-        limits,
-        &mut |schema| with(&|output| output.begin(schema)),
-        &mut |batch| with(&|output| output.rows(batch)),
-    )
+    store.query(sql, limits, &mut |schema| with(&|output| output.begin(schema)), &mut |batch| {
+        with(&|output| output.rows(batch))
+    })
 }

@@ -64,7 +64,9 @@ pub(super) fn time(text: &str) -> anyhow::Result<Timestamp> {
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     match whole.parse::<jiff::Timestamp>().map(|time| u64::try_from(time.as_nanosecond())) {
         Ok(Ok(ns)) => Ok(Timestamp(ns)),
-        _ => bail!("{text:?} is no time; write 90s, 15m, 1h, 7d, 2026-11-25 or 2026-11-25T08:00:00Z"),
+        _ => {
+            bail!("{text:?} is no time; write 90s, 15m, 1h, 7d, 2026-11-25 or 2026-11-25T08:00:00Z")
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use futures::StreamExt as _;
 
 pub use output::{Format, Output, OutputError, ParquetOutput};
 
-use super::{RecordsError, columns::LATER, pseudonym::Key, number::Sought};
+use super::{RecordsError, columns::LATER, number::Sought, pseudonym::Key};
 use table::{Calls, Outcomes};
 
 /// Bytes of a query at most.
@@ -252,7 +252,9 @@ impl Store {
 /// Whether a file was not there any more.
 fn is_gone(error: &DataFusionError) -> bool {
     let text = error.to_string();
-    text.contains("No such file") || text.contains("not found: No such") || text.contains("NotFound")
+    text.contains("No such file")
+        || text.contains("not found: No such")
+        || text.contains("NotFound")
 }
 
 /// What is wrong, in words that say what to do.

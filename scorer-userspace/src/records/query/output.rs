@@ -73,7 +73,12 @@ pub struct Output<W: Write + Send> {
 }
 
 enum Way<W: Write + Send> {
-    Table { out: W, names: Vec<String>, rows: Vec<Vec<String>>, widths: Option<Vec<usize>> },
+    Table {
+        out: W,
+        names: Vec<String>,
+        rows: Vec<Vec<String>>,
+        widths: Option<Vec<usize>>,
+    },
     Jsonl(Box<LineDelimitedWriter<W>>),
     /// The schema before there is a row: an answer without rows has a heading, too.
     Csv(Box<CsvWriter<W>>),
@@ -84,9 +89,7 @@ impl<W: Write + Send> Output<W> {
     /// two.
     pub fn new(format: Format, mask: bool, out: W) -> Self {
         let way = match format {
-            Format::Table => {
-                Way::Table { out, names: Vec::new(), rows: Vec::new(), widths: None }
-            }
+            Format::Table => Way::Table { out, names: Vec::new(), rows: Vec::new(), widths: None },
             Format::Jsonl => Way::Jsonl(Box::new(LineDelimitedWriter::new(out))),
             Format::Csv => Way::Csv(Box::new(WriterBuilder::new().with_header(true).build(out))),
         };
@@ -103,7 +106,9 @@ impl<W: Write + Send> Output<W> {
                 *names = schema.fields().iter().map(|field| printable(field.name())).collect();
             }
             Way::Jsonl(_) => {}
-            Way::Csv(writer) => writer.write(&flat(&RecordBatch::new_empty(Arc::clone(schema)))?)?,
+            Way::Csv(writer) => {
+                writer.write(&flat(&RecordBatch::new_empty(Arc::clone(schema)))?)?
+            }
         }
         Ok(())
     }
@@ -130,7 +135,9 @@ impl<W: Write + Send> Output<W> {
                     .collect();
                 let columns = columns?;
                 for row in 0..batch.num_rows() {
-                    rows.push(columns.iter().map(|c| printable(&c.value(row).to_string())).collect());
+                    rows.push(
+                        columns.iter().map(|c| printable(&c.value(row).to_string())).collect(),
+                    );
                     if rows.len() >= LAID_OUT_BY {
                         lay_out(out, names, rows, widths)?;
                     }
@@ -183,8 +190,7 @@ impl ParquetOutput {
         let properties =
             WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
         if let Some(file) = self.file.take() {
-            self.writer =
-                Some(ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))?);
+            self.writer = Some(ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))?);
         }
         Ok(())
     }

@@ -18,9 +18,7 @@ use arrow::{
 use async_trait::async_trait;
 use datafusion::{
     catalog::{MemTable, Session, TableProvider},
-    common::{
-        Column, DFSchema, DataFusionError, Result, ScalarValue, pruning::PruningStatistics,
-    },
+    common::{Column, DFSchema, DataFusionError, Result, ScalarValue, pruning::PruningStatistics},
     datasource::{
         file_format::parquet::ParquetFormat,
         listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl},
@@ -31,7 +29,7 @@ use datafusion::{
         Expr, JoinType, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, col, lit,
         utils::conjunction,
     },
-    physical_optimizer::pruning::PruningPredicate,
+    physical_optimizer::pruning::PruningPredicateBuilder,
     physical_plan::ExecutionPlan,
 };
 
@@ -79,11 +77,14 @@ impl Calls {
             Some("+00:00".into()),
         )));
         let whole = schema(&[OUTCOMES], Vec::new());
-        let parts =
-            Parts::choose(&self.folder, Kind::Outcomes, state, std::slice::from_ref(&since), &whole)?;
-        let last = |name: &str| {
-            last_value(col(name), vec![col("ts").sort(true, true)]).alias(name)
-        };
+        let parts = Parts::choose(
+            &self.folder,
+            Kind::Outcomes,
+            state,
+            std::slice::from_ref(&since),
+            &whole,
+        )?;
+        let last = |name: &str| last_value(col(name), vec![col("ts").sort(true, true)]).alias(name);
         parts
             .plan(&whole, &columns, &[since])?
             .aggregate(vec![col("call")], columns[2..].iter().map(|name| last(name)))?
@@ -148,13 +149,14 @@ impl TableProvider for Calls {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let wanted: Vec<&str> = match projection {
-            Some(indexes) => indexes.iter().map(|i| self.schema.field(*i).name().as_str()).collect(),
+            Some(indexes) => {
+                indexes.iter().map(|i| self.schema.field(*i).name().as_str()).collect()
+            }
             None => self.schema.fields().iter().map(|field| field.name().as_str()).collect(),
         };
         let labelled = wanted.contains(&"label");
         let followed = wanted.iter().any(|name| is_later(name) && *name != "label");
-        let mut stored: Vec<&str> =
-            wanted.iter().copied().filter(|name| !is_later(name)).collect();
+        let mut stored: Vec<&str> = wanted.iter().copied().filter(|name| !is_later(name)).collect();
         for (needed, name) in [(followed, "call"), (labelled, "call_id")] {
             if needed && !stored.contains(&name) {
                 stored.push(name);
@@ -165,7 +167,8 @@ impl TableProvider for Calls {
         let mut plan = parts.plan(&self.schema, &stored, filters)?;
         if followed {
             let outcomes = self.outcomes(state, first)?.build()?;
-            plan = plan.join(outcomes, JoinType::Left, (vec!["call"], vec!["outcome_call"]), None)?;
+            plan =
+                plan.join(outcomes, JoinType::Left, (vec!["call"], vec!["outcome_call"]), None)?;
         }
         if labelled {
             let labels = self.labels()?.build()?;
@@ -253,10 +256,12 @@ impl Parts {
         {
             let described = DFSchema::try_from(Arc::clone(schema))?;
             let filter = state.create_physical_expr(filter, &described)?;
-            let kept = PruningPredicate::try_new(filter, Arc::clone(schema))?
-                .prune(&Times(&listing.files))?;
-            let mut kept = kept.into_iter();
-            listing.files.retain(|_| kept.next().unwrap_or(true));
+            let pruning =
+                PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(filter);
+            if let Some(pruning) = pruning {
+                let mut kept = pruning.prune(&Times(&listing.files))?.into_iter();
+                listing.files.retain(|_| kept.next().unwrap_or(true));
+            }
         }
         listing.files.retain(|file| match parquet_file::check(&file.path) {
             Err(error @ RecordsError::Damaged { .. }) => {
@@ -277,7 +282,8 @@ impl Parts {
         for segment in &self.segments {
             let mut reader = Reader::open(&segment.path, Some(&["ts"])).map_err(external)?;
             if let Some(batch) = reader.next()
-                && let Some(ns) = batch.column(0).as_primitive::<TimestampNanosecondType>().values().first()
+                && let Some(ns) =
+                    batch.column(0).as_primitive::<TimestampNanosecondType>().values().first()
             {
                 let about = (*ns as u64).saturating_sub(OUT_OF_ORDER.as_nanos() as u64);
                 first = Some(first.map_or(Timestamp(about), |first| first.min(Timestamp(about))));
@@ -314,8 +320,8 @@ impl Parts {
         if !self.files.is_empty() {
             let urls: Result<Vec<_>> =
                 self.files.iter().map(|file| ListingTableUrl::parse(url(&file.path))).collect();
-            let options =
-                ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+            let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+                .with_file_extension(".parquet");
             let config = ListingTableConfig::new_with_multi_paths(urls?)
                 .with_listing_options(options)
                 .with_schema(narrow);
@@ -336,10 +342,11 @@ impl Parts {
             let mut reader = Reader::open(&segment.path, Some(&read)).map_err(external)?;
             while let Some(batch) = reader.next() {
                 let wide = parquet_file::widen(&batch, Some(&names))?;
-                let columns = schema.fields().iter().map(|field| match wide.column_by_name(field.name()) {
-                    Some(column) => Arc::clone(column),
-                    None => new_null_array(field.data_type(), wide.num_rows()),
-                });
+                let columns =
+                    schema.fields().iter().map(|field| match wide.column_by_name(field.name()) {
+                        Some(column) => Arc::clone(column),
+                        None => new_null_array(field.data_type(), wide.num_rows()),
+                    });
                 let rows = RecordBatchOptions::new().with_row_count(Some(wide.num_rows()));
                 batches.push(RecordBatch::try_new_with_options(
                     Arc::clone(schema),
