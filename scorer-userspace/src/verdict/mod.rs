@@ -6,7 +6,7 @@ use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
 pub use tags::tags;
 
-use crate::features::says;
+use crate::features::{Said, says};
 
 /// Score from which a level begins, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +62,28 @@ pub struct Reasons {
     count: usize,
 }
 
+/// A reason on its way into the list.
+#[derive(Clone, Copy)]
+struct Found {
+    reason: Reason,
+    said: Said,
+}
+
+impl Found {
+    /// What can be named comes before what is only unusual.
+    fn is_stronger_than(&self, other: &Self) -> bool {
+        let (a, b) = (self.reason.contribution, other.reason.contribution);
+        self.said.named.cmp(&other.said.named).then(a.total_cmp(&b)).is_gt()
+    }
+}
+
 impl Reasons {
     /// Picks them from the contributions of all features.
     pub fn pick(values: &[f32], contributions: &[f32]) -> Self {
         let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
+        let nothing = Found { reason: none, said: Said { text: u16::MAX, named: false } };
         // Four times as many as are shown, so that what is grouped can still rise.
-        let mut found = [none; 4 * REASONS];
+        let mut found = [nothing; 4 * REASONS];
         let mut count = 0;
         // A few of hundreds count: eight are passed over at a time. NaN is none either.
         let counts = |contribution: &f32| *contribution >= LEAST;
@@ -78,40 +94,43 @@ impl Reasons {
             .flat_map(|(i, chunk)| (8 * i..).zip(chunk))
             .filter(|(_, contribution)| counts(contribution));
         for (index, contribution) in some {
-            let feature = index as u16;
+            let (feature, contribution) = (index as u16, *contribution);
             let value = values.get(index).copied().unwrap_or(f32::NAN);
-            let (text, _) = says(feature, value);
-            let same = found[..count]
-                .iter_mut()
-                .find(|reason| says(reason.feature, reason.value).0 == text);
-            if let Some(reason) = same {
-                if *contribution > reason.contribution {
-                    reason.feature = feature;
-                    reason.value = value;
+            let Some(said) = says(feature, value) else { break };
+            let reason = Reason { feature, value, contribution };
+            if let Some(same) = found[..count].iter_mut().find(|same| same.said.text == said.text) {
+                let sum = same.reason.contribution + contribution;
+                if contribution > same.reason.contribution {
+                    *same = Found { reason, said };
                 }
-                reason.contribution += contribution;
+                same.reason.contribution = sum;
                 continue;
             }
-            let reason = Reason { feature, value, contribution: *contribution };
+            let new = Found { reason, said };
             if count < found.len() {
-                found[count] = reason;
+                found[count] = new;
                 count += 1;
-            } else if let Some(weakest) =
-                found.iter_mut().min_by(|a, b| a.contribution.total_cmp(&b.contribution))
-                && weakest.contribution < *contribution
+            } else if let Some(weakest) = found
+                .iter_mut()
+                .min_by(|a, b| a.reason.contribution.total_cmp(&b.reason.contribution))
+                && weakest.reason.contribution < contribution
             {
-                *weakest = reason;
+                *weakest = new;
             }
         }
-        // What can be named before what is only unusual. Stable, so that equal
-        // contributions keep the registry's order.
-        let named = |reason: &Reason| says(reason.feature, reason.value).1;
-        found[..count].sort_by(|a, b| {
-            named(b).cmp(&named(a)).then(b.contribution.total_cmp(&a.contribution))
-        });
-        let mut list = [none; REASONS];
-        list.copy_from_slice(&found[..REASONS]);
-        Self { list, count: count.min(REASONS) }
+        let mut strongest = [nothing; REASONS];
+        let mut shown = 0;
+        for new in &found[..count] {
+            // Behind all that are as strong: equal contributions keep the registry's order.
+            let weaker = |known: &Found| new.is_stronger_than(known);
+            let place = strongest[..shown].iter().position(weaker).unwrap_or(shown);
+            if place < REASONS {
+                shown = (shown + 1).min(REASONS);
+                strongest.copy_within(place..shown - 1, place + 1);
+                strongest[place] = *new;
+            }
+        }
+        Self { list: strongest.map(|found| found.reason), count: shown }
     }
 
     /// Strongest first.

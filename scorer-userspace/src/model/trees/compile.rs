@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb;
 
-use super::{Group, LANES, Mode, Node, Trees};
+use super::{FEATURES, Group, LANES, LEAF_FEATURES, Mode, Node, Trees};
 use crate::model::{
     answer::unwrapped,
     graph::{self, Graph, Said, two},
@@ -230,9 +230,8 @@ impl Node {
             value: f32::INFINITY,
             expected,
             child: own,
-            feature: 0,
+            column: (2 * (FEATURES + own as usize % LEAF_FEATURES) + 1) as u16,
             mode: Mode::Leq,
-            missing_true: true,
         }
     }
 }
@@ -387,13 +386,16 @@ impl Builder<'_> {
             // Looked up before; the same key.
             below.extend(self.place.get(&(tree, id)));
         }
+        if usize::from(*feature) >= FEATURES {
+            return Err(format!("tree {tree} asks for feature {feature}, {FEATURES} are allowed"));
+        }
+        let missing_true = lists.missing.get(file).is_some_and(|missing| *missing != 0);
         self.nodes.push(Node {
             value: lists.value[file],
             expected: 0.0,
             child: child as u32,
-            feature: *feature,
+            column: 2 * *feature + u16::from(missing_true),
             mode,
-            missing_true: lists.missing.get(file).is_some_and(|missing| *missing != 0),
         });
         Ok(false)
     }
