@@ -146,7 +146,7 @@ fn vector(c: &mut Criterion) {
         .map(|(message, meta)| Call {
             message,
             meta,
-            parts: Parts::of(message, None),
+            parts: Parts::of(message, message.to(), None),
             env: &env,
             place: Place::default(),
             caller_about: About::default(),
@@ -159,7 +159,12 @@ fn vector(c: &mut Criterion) {
     let mut next = (0..64).cycle();
     let mut pick = move || next.next().unwrap_or(0);
     let mut group = c.benchmark_group("vector");
-    group.bench_function("parts", |b| b.iter(|| Parts::of(&messages[pick()], None)));
+    group.bench_function("parts", |b| {
+        b.iter(|| {
+            let message = &messages[pick()];
+            Parts::of(message, message.to(), None)
+        })
+    });
     group.bench_function("header and SDP", |b| {
         b.iter(|| features::compute_shape(&calls[pick()], &mut out).codecs);
     });
@@ -215,7 +220,7 @@ fn vector(c: &mut Criterion) {
             n += 1;
             let i = pick();
             let call = &mut calls[i];
-            call.parts = Parts::of(call.message, None);
+            call.parts = Parts::of(call.message, call.message.to(), None);
             let traits = features::compute_shape(call, &mut out);
             call.caller_about =
                 About::of(call.parts.caller().as_ref(), &mut plan, &env.ranges, Timestamp(1));

@@ -85,14 +85,10 @@ impl Reasons {
         // Four times as many as are shown, so that what is grouped can still rise.
         let mut found = [nothing; 4 * REASONS];
         let mut count = 0;
-        // A few of hundreds count: eight are passed over at a time. NaN is none either.
-        let counts = |contribution: &f32| *contribution >= LEAST;
-        let some = contributions
-            .chunks(8)
-            .enumerate()
-            .filter(|(_, chunk)| chunk.iter().fold(false, |any, c| any | counts(c)))
-            .flat_map(|(i, chunk)| (8 * i..).zip(chunk))
-            .filter(|(_, contribution)| counts(contribution));
+        // Once all places are taken: none of them has less, since they only rise.
+        let mut least = f32::NEG_INFINITY;
+        // A few of hundreds count. NaN is none either.
+        let some = contributions.iter().enumerate().filter(|(_, c)| **c >= LEAST);
         for (index, contribution) in some {
             let (feature, contribution) = (index as u16, *contribution);
             let value = values.get(index).copied().unwrap_or(f32::NAN);
@@ -110,12 +106,15 @@ impl Reasons {
             if count < found.len() {
                 found[count] = new;
                 count += 1;
-            } else if let Some(weakest) = found
-                .iter_mut()
-                .min_by(|a, b| a.reason.contribution.total_cmp(&b.reason.contribution))
-                && weakest.reason.contribution < contribution
+            } else if contribution > least
+                && let Some(weakest) = found
+                    .iter_mut()
+                    .min_by(|a, b| a.reason.contribution.total_cmp(&b.reason.contribution))
             {
-                *weakest = new;
+                least = weakest.reason.contribution;
+                if least < contribution {
+                    *weakest = new;
+                }
             }
         }
         let mut strongest = [nothing; REASONS];

@@ -198,8 +198,21 @@ fn compile(node: &pb::NodeProto, columns: &[u16], tail: &Tail) -> Said<Trees> {
     let only_leq = nodes.iter().all(|node| node.mode == Mode::Leq);
     let expected =
         base + roots.iter().map(|(_, at)| f64::from(nodes[*at as usize].expected)).sum::<f64>();
+    let groups = groups(roots, &mut nodes);
+    // The walk relies on it.
+    let inside = |index: u32| (index as usize) < nodes.len();
+    let leads_on = |(own, node): (usize, &Node)| match node.child as usize {
+        // A leaf takes its true child whatever comes.
+        child if child == own => node.value == f32::INFINITY && node.column & 1 == 1,
+        _ => inside(node.child) && inside(node.child + 1),
+    };
+    if !groups.iter().flat_map(|group| group.roots).all(inside)
+        || !nodes.iter().enumerate().all(leads_on)
+    {
+        return Err("a tree leads out of the ensemble".into());
+    }
     Ok(Trees {
-        groups: groups(roots, &mut nodes),
+        groups,
         nodes: nodes.into(),
         only_leq,
         base,
