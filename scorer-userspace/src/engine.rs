@@ -348,7 +348,9 @@ impl Scorer {
         history.prefetch(dialog, &keys);
         // Meanwhile, what does not depend on the past. For the few INVITEs that turn
         // out to be no new call it is for nothing.
-        features::compute_message(&call, &mut self.features);
+        features::compute_parties(&call, &mut self.features);
+        history.prefetch_values(dialog, &keys);
+        features::compute_rest(&call, &mut self.features);
         let ids = (tag, branch, cseq);
         match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
             Seen::New => {}

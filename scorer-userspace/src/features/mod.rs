@@ -43,10 +43,14 @@ pub fn compute_shape<'a>(call: &Call<'a>, out: &mut Vector) -> Traits<'a> {
     traits.signed(call.meta)
 }
 
-/// Computes the other features that the message alone gives.
-pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
+/// Computes who calls whom, as the message says it.
+pub fn compute_parties(call: &Call<'_>, out: &mut Vector) {
     identity::fill(call, out);
     number::fill(call, out);
+}
+
+/// Computes the other features that the message alone gives.
+pub fn compute_rest(call: &Call<'_>, out: &mut Vector) {
     transport::fill(call, out);
     stir::fill(call, out);
     isup::fill(call, out);

@@ -6,7 +6,7 @@ use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
 pub use tags::tags;
 
-use crate::features::{Said, says};
+use crate::features::{COUNT, Group, Said, says};
 
 /// Score from which a level begins, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,26 @@ pub struct Reasons {
     count: usize,
 }
 
+/// More than there are texts.
+const TEXTS: usize = 512;
+const _: () = assert!(TEXTS > COUNT + Group::COUNT);
+
+/// The contributions that count, with their features; NaN does not. A few of hundreds
+/// do: sixteen are passed over at a time.
+fn evidence(contributions: &[f32]) -> impl Iterator<Item = (usize, f32)> + '_ {
+    let counts = |contribution: &f32| *contribution >= LEAST;
+    let (chunks, rest) = contributions.as_chunks::<16>();
+    let any = move |chunk: &[f32; 16]| chunk.iter().map(|c| u32::from(counts(c))).sum::<u32>() > 0;
+    chunks
+        .iter()
+        .enumerate()
+        .filter(move |(_, chunk)| any(chunk))
+        .flat_map(|(i, chunk)| (16 * i..).zip(chunk))
+        .chain((16 * chunks.len()..).zip(rest))
+        .filter(move |(_, contribution)| counts(contribution))
+        .map(|(index, contribution)| (index, *contribution))
+}
+
 /// A reason on its way into the list.
 #[derive(Clone, Copy)]
 struct Found {
@@ -87,14 +107,15 @@ impl Reasons {
         let mut count = 0;
         // Once all places are taken: none of them has less, since they only rise.
         let mut least = f32::NEG_INFINITY;
-        // A few of hundreds count. NaN is none either.
-        let some = contributions.iter().enumerate().filter(|(_, c)| **c >= LEAST);
-        for (index, contribution) in some {
-            let (feature, contribution) = (index as u16, *contribution);
+        // For each text the place of the reason that gives it, plus one.
+        let mut places = [0u8; TEXTS];
+        for (index, contribution) in evidence(contributions) {
+            let feature = index as u16;
             let value = values.get(index).copied().unwrap_or(f32::NAN);
             let Some(said) = says(feature, value) else { break };
             let reason = Reason { feature, value, contribution };
-            if let Some(same) = found[..count].iter_mut().find(|same| same.said.text == said.text) {
+            let place = &mut places[usize::from(said.text) % TEXTS];
+            if let Some(same) = found.get_mut(usize::from(*place).wrapping_sub(1)) {
                 let sum = same.reason.contribution + contribution;
                 if contribution > same.reason.contribution {
                     *same = Found { reason, said };
@@ -106,13 +127,17 @@ impl Reasons {
             if count < found.len() {
                 found[count] = new;
                 count += 1;
+                *place = count as u8;
             } else if contribution > least
-                && let Some(weakest) = found
-                    .iter_mut()
-                    .min_by(|a, b| a.reason.contribution.total_cmp(&b.reason.contribution))
+                && let Some((at, weakest)) =
+                    found.iter_mut().enumerate().min_by(|(_, a), (_, b)| {
+                        a.reason.contribution.total_cmp(&b.reason.contribution)
+                    })
             {
                 least = weakest.reason.contribution;
                 if least < contribution {
+                    *place = at as u8 + 1;
+                    places[usize::from(weakest.said.text) % TEXTS] = 0;
                     *weakest = new;
                 }
             }

@@ -92,6 +92,7 @@ impl Default for Scratch {
 
 /// By way of a `Vec`, whose zeros are the kernel's: pages that are not touched take no
 /// memory.
+#[expect(clippy::unnecessary_box_returns, reason = "on the stack it would take 256 kB")]
 fn zeros<const N: usize>() -> Box<[f32; N]> {
     vec![0.0; N].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0.0; N]))
 }
