@@ -178,7 +178,7 @@ fn vector(c: &mut Criterion) {
         b.iter(|| {
             let message = &messages[pick()];
             Parts::of(message, message.to(), None)
-        })
+        });
     });
     group.bench_function("header and SDP", |b| {
         b.iter(|| features::compute_shape(&calls[pick()], &mut out).codecs);
