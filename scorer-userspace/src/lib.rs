@@ -18,6 +18,7 @@ pub mod env;
 pub mod features;
 pub mod geo;
 pub mod history;
+pub mod inline;
 pub mod isup;
 pub mod labels;
 pub mod lists;

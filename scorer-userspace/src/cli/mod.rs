@@ -7,6 +7,7 @@
 mod config;
 mod doctor;
 mod features;
+mod inline;
 mod keeping;
 mod label;
 mod live;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Score live calls on network interfaces, passively (XDP).
     Tap(tap::TapArgs),
+    /// Score live calls in their path: tag, divert, reject or drop what policy says (XDP, AF_XDP).
+    Inline(inline::InlineArgs),
     /// Score the calls in capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
     /// List the features that models see.
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         .init();
     let result = match cli.command {
         Command::Tap(args) => tap::run(&args),
+        Command::Inline(args) => inline::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -3,8 +3,9 @@
 use crate::{
     capture::AssemblerStats,
     engine::{Engine, EngineStats, Sample},
+    metrics::InlineStats,
 };
-use scorer_common::verdict::Level;
+use scorer_common::{Counter, verdict::Level};
 
 /// Totals of packets and calls; counts of zero are left out.
 pub(super) fn print(packets: &AssemblerStats, calls: &EngineStats) {
@@ -34,6 +35,22 @@ pub(super) fn print(packets: &AssemblerStats, calls: &EngineStats) {
             eprintln!("{title}: {text}");
         }
     }
+}
+
+/// What became of frames in inline mode.
+pub(super) fn inline(stats: &InlineStats, kernel: &[u64; Counter::COUNT]) {
+    let of = |counter: Counter| kernel[counter as usize];
+    let counts = stats.judged.iter().filter(|(_, _, count)| *count > 0);
+    let counts: Vec<_> = counts.map(|(name, _, count)| format!("{name} {count}")).collect();
+    eprintln!(
+        "inline: {} INVITEs handed over ({}), {} passed on since user space was late, {} since it was busy, {} unfit; {} lost",
+        of(Counter::Steered),
+        counts.join(", "),
+        of(Counter::SteerLate),
+        of(Counter::SteerBusy),
+        of(Counter::SteerUnfit),
+        stats.lost
+    );
 }
 
 /// How a model on trial compares.

@@ -4,8 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, live};
-use crate::tap::Mode;
+use super::{
+    Common,
+    live::{self, Source},
+};
+use crate::tap::{Mode, Tap};
 
 #[derive(Args, Debug)]
 pub(super) struct TapArgs {
@@ -28,11 +31,22 @@ pub(super) struct TapArgs {
     common: Common,
 }
 
+/// Where XDP programs run.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ModeArg {
+pub(super) enum ModeArg {
     Auto,
     Native,
     Generic,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Auto => Self::Auto,
+            ModeArg::Native => Self::Native,
+            ModeArg::Generic => Self::Generic,
+        }
+    }
 }
 
 pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
@@ -41,16 +55,14 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
         config.tap.interfaces.clone_from(&args.interface);
     }
     if let Some(mode) = args.mode {
-        config.tap.mode = match mode {
-            ModeArg::Auto => Mode::Auto,
-            ModeArg::Native => Mode::Native,
-            ModeArg::Generic => Mode::Generic,
-        };
+        config.tap.mode = mode.into();
     }
     // Callers choose Call-IDs and numbers.
     config.engine.history.secret = true;
     config.engine.assembler.secret = true;
     config.tap.object.clone_from(&args.object);
     config.metrics = args.metrics.or(config.metrics);
-    live::run(&config, &model, args.save.as_deref())
+    live::run(&config, &model, args.save.as_deref(), || {
+        Ok(Source::Tap(Box::new(Tap::attach(&config.tap)?)))
+    })
 }

@@ -9,7 +9,7 @@ mod parse;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{engine::EngineConfig, output::Style, tap::TapConfig};
+use crate::{engine::EngineConfig, inline::InlineConfig, output::Style, tap::TapConfig};
 
 pub use options::{OPTIONS, Opt, example, markdown};
 pub use parse::ConfigError;
@@ -19,6 +19,8 @@ pub use parse::ConfigError;
 pub struct Config {
     /// Live capture.
     pub tap: TapConfig,
+    /// Inline mode.
+    pub inline: InlineConfig,
     /// Engine, its history and bounds.
     pub engine: EngineConfig,
     /// Model file; `None` is the one built in.
@@ -80,6 +82,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             tap: TapConfig::default(),
+            inline: InlineConfig::default(),
             engine: EngineConfig::default(),
             model: None,
             models: ModelsConfig::default(),

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use toml::Value;
 
 use super::Config;
-use crate::{env::Trunks, output::Format, tap::Mode};
+use crate::{env::Trunks, inline::Way, output::Format, tap::Mode};
 
 /// One option.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +113,73 @@ pub const OPTIONS: &[Opt] = &[
         default: "true",
         doc: "Receive frames addressed to others, as on a mirror port.",
         set: |c, v| Ok(c.tap.promiscuous = flag(v)?),
+    },
+    Opt {
+        key: "kernel.pins",
+        default: "\"/sys/fs/bpf/scorer\"",
+        doc: "Folder in a BPF file system where programs and maps are kept over restarts.",
+        set: |c, v| Ok(c.inline.pins = text(v)?.into()),
+    },
+    Opt {
+        key: "inline.carrier",
+        default: "# none",
+        doc: "Interface towards the carrier, for `scorer inline`.",
+        set: |c, v| Ok(c.inline.carrier = text(v)?.to_owned()),
+    },
+    Opt {
+        key: "inline.core",
+        default: "# none",
+        doc: "Interface towards the core; without it the router is on this host.",
+        set: |c, v| Ok(c.inline.way = Way::Core(text(v)?.to_owned())),
+    },
+    Opt {
+        key: "inline.header",
+        default: "\"X-Call-Risk\"",
+        doc: "Name of the risk header. Forged ones from outside are taken out of what passes user space; a name that outsiders cannot guess protects the rest.",
+        set: |c, v| {
+            let name = text(v)?;
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._!%*+`'~".contains(&byte);
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
+                return Err("must be the name of a SIP header, such as \"X-Call-Risk\"".into());
+            }
+            Ok(c.inline.header = name.into())
+        },
+    },
+    Opt {
+        key: "inline.call_info",
+        default: "# none",
+        doc: "Value of Call-Info in 608 responses (RFC 8688): where a caller can object, such as \"<https://example.com/jcard>;purpose=jwscard\".",
+        set: |c, v| {
+            let value = text(v)?;
+            if value.len() > 256 || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                return Err("must be printable ASCII of at most 256 characters".into());
+            }
+            Ok(c.inline.call_info = Some(value.into()))
+        },
+    },
+    Opt {
+        key: "inline.observe",
+        default: "false",
+        doc: "Score and decide, change nothing.",
+        set: |c, v| Ok(c.inline.observe = flag(v)?),
+    },
+    Opt {
+        key: "inline.deadline_ms",
+        default: "8",
+        doc: "How long after its last word the kernel takes the scoring thread for dead and passes INVITEs on, ms (2–1,000).",
+        set: |c, v| Ok(c.inline.deadline = Duration::from_millis(within(v, 2, 1_000)?)),
+    },
+    Opt {
+        key: "inline.budget_us",
+        default: "2000",
+        doc: "How long an INVITE may take from the kernel's stamp until it goes on; one that took longer goes on as it came, µs (100–1,000,000).",
+        set: |c, v| Ok(c.inline.budget = Duration::from_micros(within(v, 100, 1_000_000)?)),
+    },
+    Opt {
+        key: "inline.zero_copy_drivers",
+        default: "[]",
+        doc: "Drivers whose AF_XDP sockets share memory with the card, such as \"ice\". Faster, and some drivers have faults there; others copy.",
+        set: |c, v| Ok(c.inline.zero_copy = texts(v)?),
     },
     Opt {
         key: "model.path",

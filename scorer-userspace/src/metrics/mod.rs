@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use crate::{
     capture::AssemblerStats,
     engine::{EngineStats, TrialStats},
+    inline::JudgeStats,
     model::{Day, InUse},
     tap::CounterReader,
 };
@@ -41,11 +42,24 @@ pub struct Snapshot {
     pub drift: Option<Arc<Day>>,
 }
 
+/// What became of frames in inline mode.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InlineStats {
+    /// Of those that were judged.
+    pub judged: JudgeStats,
+    /// Frames lost since there was no memory or no room to send them.
+    pub lost: u64,
+}
+
 /// What a scrape reads.
 #[derive(Debug)]
 pub struct Shared {
     /// Counters of the kernel's program.
     pub kernel: CounterReader,
+    /// Grows while the scoring thread is alive.
+    pub alive: std::sync::atomic::AtomicU64,
+    /// Latest copy of inline mode's; `None` in passive mode.
+    pub inline: Mutex<Option<InlineStats>>,
     /// Latest copy of the scoring thread's counters.
     pub snapshot: Mutex<Snapshot>,
     /// Kernel stamp to verdict.

@@ -76,6 +76,13 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     for (name, _, value) in snapshot.assembler.iter() {
         add("scorer_packets_total", name, value);
     }
+    let inline = *shared.inline.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(inline) = inline {
+        for (name, _, value) in inline.judged.iter() {
+            add("scorer_inline_frames_total", name, value);
+        }
+        add("scorer_inline_lost_total", "", inline.lost);
+    }
     add("scorer_ring_records_refused_total", "", snapshot.skipped);
     add("scorer_history_evicted_total", "", snapshot.evicted);
     add("scorer_history_refused_total", "", snapshot.refused);

@@ -54,6 +54,18 @@ pub const FAMILIES: &[Family] = &[
         help: "What became of the frames in user space.",
     },
     Family {
+        name: "scorer_inline_frames_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Inline mode: what became of the frames that the kernel handed over.",
+    },
+    Family {
+        name: "scorer_inline_lost_total",
+        kind: "counter",
+        label: "",
+        help: "Inline mode: frames lost since there was no memory or no room to send them.",
+    },
+    Family {
         name: "scorer_ring_records_refused_total",
         kind: "counter",
         label: "",
@@ -149,6 +161,13 @@ pub fn markdown() -> String {
     let _ =
         writeln!(text, "\n## Outcomes of `scorer_packets_total`\n\n| outcome | what |\n|---|---|");
     for (name, help, _) in crate::capture::AssemblerStats::default().iter() {
+        let _ = writeln!(text, "| `{name}` |{help} |");
+    }
+    let _ = writeln!(
+        text,
+        "\n## Outcomes of `scorer_inline_frames_total`\n\n| outcome | what |\n|---|---|"
+    );
+    for (name, help, _) in crate::inline::JudgeStats::default().iter() {
         let _ = writeln!(text, "| `{name}` |{help} |");
     }
     let _ = writeln!(text, "\n## Kinds of `scorer_calls_total`\n\n| kind | what |\n|---|---|");

@@ -1,5 +1,6 @@
 //! From features to a verdict: level, tags, reasons.
 
+pub mod header;
 mod tags;
 
 use scorer_common::verdict::{Level, NO_REASON, REASONS};

@@ -119,6 +119,7 @@ impl Desk {
             // An error comes up again, and is told, at the next frame.
             let _ = writer.flush();
         }
+        shared.alive.fetch_add(1, Ordering::Relaxed);
         // A scrape that holds the lock gets the next copy.
         if let Ok(mut copy) = shared.snapshot.try_lock() {
             *copy = snapshot(engine, copy.skipped);

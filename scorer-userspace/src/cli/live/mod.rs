@@ -3,10 +3,11 @@
 //! for signals and serves metrics.
 
 mod desk;
+mod source;
+mod watchdog;
 mod writer;
 
 use std::{
-    cell::RefCell,
     path::Path,
     process::ExitCode,
     sync::{
@@ -31,19 +32,23 @@ use crate::{
     engine::Engine,
     metrics::{self, Latency, Shared},
     model::Model,
-    tap::{Consumer, Tap, TapError, wall},
+    tap::wall,
 };
 
 use desk::{Desk, Out, snapshot};
+pub(super) use source::Source;
+use watchdog::Watchdog;
 use writer::{end_writer, write_lines};
 
 /// Blocks of lines that may wait for the writer.
 const QUEUE: usize = 1024;
 
+/// Scores what comes from the source that `attach` gives.
 pub(super) fn run(
     config: &Config,
     model: &Arc<Model>,
     save: Option<&Path>,
+    attach: impl FnOnce() -> anyhow::Result<Source>,
 ) -> anyhow::Result<ExitCode> {
     let save = Desk::saving(save)?;
     thread::Builder::new()
@@ -60,23 +65,20 @@ pub(super) fn run(
     if let Some(store) = keeping::certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
     }
-    let mut tap = Tap::attach(&config.tap)?;
-    for attached in tap.attached() {
-        let mode = if attached.native { "native" } else { "generic" };
-        log::info!(
-            "tapping {} (XDP, {mode} mode), model {}",
-            attached.interface,
-            engine.model().name()
-        );
+    let mut source = attach()?;
+    for what in source.about() {
+        log::info!("{what}, model {}", engine.model().name());
     }
     let shared = Arc::new(Shared {
-        kernel: tap.counters(),
+        kernel: source.counters(),
+        alive: AtomicU64::new(0),
+        inline: Mutex::default(),
         snapshot: Mutex::new(snapshot(&engine, 0)),
         latency: Latency::default(),
         output_dropped: AtomicU64::new(0),
     });
     let stop = Arc::new(AtomicBool::new(false));
-    let consumer = tap.take_consumer().ok_or_else(|| anyhow!("the tap has no reader"))?;
+    let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
     let (lines, queue) = sync_channel::<Vec<u8>>(QUEUE);
     let header = config.style.header();
 
@@ -100,14 +102,14 @@ pub(super) fn run(
     let scoring = thread::Builder::new()
         .name("scoring".into())
         .spawn(move || {
-            let result = score(&mut desk, consumer, &scoring_stop);
+            let result = reader.run(&mut desk, &scoring_stop);
             // Whatever ended it, the others need not wait on.
             scoring_stop.store(true, Ordering::Release);
             (desk, result)
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config, model, &shared, &fresh, &mut tap)?;
+    wait(&stop, config, model, &shared, &fresh, &mut source)?;
     stop.store(true, Ordering::Release);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
@@ -117,8 +119,8 @@ pub(super) fn run(
     // The writer ends when nobody can send any more.
     drop(out);
     let written = end_writer(writer)?;
-    let kernel = tap.counters().read()?;
-    drop(tap);
+    let kernel = source.counters().read()?;
+    drop(source);
     totals(&kernel, &shared, &engine);
     result?;
     if let Some(error) = save_error {
@@ -135,15 +137,17 @@ fn wait(
     model: &Arc<Model>,
     shared: &Arc<Shared>,
     fresh: &Fresh,
-    tap: &mut Tap,
+    source: &mut Source,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut watchdog = Watchdog::new(shared);
         let ended = async {
             while !stop.load(Ordering::Acquire) {
-                tap.flush_log();
+                source.flush_log();
+                watchdog.pat();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -164,21 +168,6 @@ fn wait(
             }
         }
     })
-}
-
-/// Works at the desk until `stop`.
-fn score(desk: &mut Desk, mut consumer: Consumer, stop: &AtomicBool) -> Result<(), TapError> {
-    // Both callbacks use it, one at a time.
-    let shared_desk = RefCell::new(desk);
-    let result = consumer.run(
-        stop,
-        &mut |frame, stamp| shared_desk.borrow_mut().frame(frame, stamp, &mut |_| {}),
-        &mut |now| shared_desk.borrow_mut().idle(Some(now)),
-    );
-    let desk = shared_desk.into_inner();
-    desk.idle(None);
-    desk.skipped(consumer.skipped());
-    result
 }
 
 fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
@@ -211,6 +200,9 @@ fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
         skipped,
         shared.output_dropped.load(Ordering::Relaxed)
     );
+    if let Some(inline) = *shared.inline.lock().unwrap_or_else(PoisonError::into_inner) {
+        summary::inline(&inline, kernel);
+    }
     summary::print(&engine.packets(), engine.stats());
     summary::trial(engine);
 }
