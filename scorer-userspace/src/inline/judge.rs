@@ -448,3 +448,6 @@ impl Judge {
         self.write(frame, layers, message)
     }
 }
+
+#[cfg(test)]
+mod tests;
