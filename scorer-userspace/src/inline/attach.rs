@@ -18,7 +18,9 @@ use scorer_common::{
 };
 use xdp::nic::NicIndex;
 
-use super::{InlineError, Judge, JudgeConfig, Worker, local::Pair, port::Port, shared::Shared};
+use super::{
+    InlineError, Judge, JudgeConfig, Worker, device, local::Pair, port::Port, shared::Shared,
+};
 use crate::tap::{
     CounterReader, Pins, TapConfig, TapError,
     attach::{consumer, load, make_promiscuous, program, take},
@@ -91,9 +93,9 @@ impl std::fmt::Debug for Inline {
 }
 
 /// Largest IP packet that leaves an interface, bytes.
-fn mtu(interface: &str) -> usize {
-    let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu"));
-    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1500)
+fn mtu(interface: &str) -> Result<usize, TapError> {
+    device::mtu(interface)
+        .map_err(|source| TapError::system(format!("cannot read the MTU of {interface}"), source))
 }
 
 fn index(interface: &str) -> Result<u32, TapError> {
@@ -259,12 +261,12 @@ fn worker(
         ports.push(port);
     }
     let (pair, onwards, mtu_onwards) = match core {
-        Some(core) => (None, open(core, 0, false, zero_copy(core.0))?, mtu(core.0)),
+        Some(core) => (None, open(core, 0, false, zero_copy(core.0))?, mtu(core.0)?),
         None => {
-            let pair = Pair::new(carrier.1, mtu(carrier.0))?;
+            let pair = Pair::new(carrier.1, mtu(carrier.0)?)?;
             let inner = index(&pair.inner)?;
             let port = open((&pair.inner, inner), 0, false, false)?;
-            (Some(pair), port, mtu(carrier.0))
+            (Some(pair), port, mtu(carrier.0)?)
         }
     };
     let shared = Shared::new(&take(ebpf, maps::BEAT)?, &take(ebpf, maps::BACKLOGS)?)?;
@@ -280,7 +282,7 @@ fn worker(
     let judge = Judge::new(JudgeConfig {
         header: config.header.clone(),
         mtu_onwards,
-        mtu_back: mtu(carrier.0),
+        mtu_back: mtu(carrier.0)?,
         call_info: config.call_info.clone(),
         observe: config.observe,
     });

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::InlineError;
+use super::{InlineError, device};
 
 /// The pair. Both ends go when it is dropped.
 #[derive(Debug)]
@@ -58,11 +58,10 @@ impl Pair {
             let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/addr_gen_mode"), "1");
             ip(&["link", "set", end, "arp", "off", "up"])?;
         }
-        let text = std::fs::read_to_string(format!("/sys/class/net/{outer}/address"));
-        let text = text.unwrap_or_default();
-        for (to, from) in pair.address.iter_mut().zip(text.trim().split(':')) {
-            *to = u8::from_str_radix(from, 16).unwrap_or_default();
-        }
+        pair.address = device::address(&outer).map_err(|error| InlineError::Veth {
+            command: format!("read the address of {outer}"),
+            reason: error.to_string(),
+        })?;
         Ok(pair)
     }
 }

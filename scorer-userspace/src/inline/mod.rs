@@ -7,6 +7,7 @@
 //! killed, stopped, slow or behind costs calls their score, not their way.
 
 mod attach;
+mod device;
 mod edit;
 mod judge;
 mod layers;
