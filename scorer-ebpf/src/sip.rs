@@ -26,6 +26,12 @@ pub fn handle(ctx: Ctx) -> Option<u32> {
         counters.add(Counter::NotSip);
         return None;
     }
+    if let Some(flow) = frame::plain_tcp_other_than_text(ctx, is_sip_port)
+        && FLOWS.get_ptr(flow).is_none()
+    {
+        counters.add(Counter::NotSip);
+        return None;
+    }
     let job = Job::get()?;
     job.set_kind(NOTHING);
     if decide(ctx, counters, job, true).is_none() {

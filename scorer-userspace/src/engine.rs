@@ -23,7 +23,7 @@ use crate::{
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
     policy::Decision,
-    sip::{self, Message, Method, StartLine},
+    sip::{self, Message, Method, NameAddr, StartLine},
     stir::{self, Budget, Store, Subject},
     time::Timestamp,
     verdict::{Reasons, tags},
@@ -287,9 +287,10 @@ impl Scorer {
         let event = match *message.start() {
             StartLine::Request { method: Method::Invite, .. } => {
                 self.stats.invites += 1;
-                let has_to_tag = message.to().is_some_and(|to| to.tag().is_some());
+                let to = message.to();
+                let has_to_tag = to.is_some_and(|to| to.tag().is_some());
                 if !has_to_tag {
-                    return self.invite(message, packet, dialog, each);
+                    return self.invite(message, to, packet, dialog, each);
                 }
                 self.stats.reinvites += 1;
                 Event::Other
@@ -311,6 +312,7 @@ impl Scorer {
     fn invite(
         &mut self,
         message: &Message<'_>,
+        to: Option<NameAddr<'_>>,
         packet: &SipPacket<'_>,
         dialog: u64,
         each: &mut dyn FnMut(&Assessment<'_>),
@@ -318,7 +320,7 @@ impl Scorer {
         let meta = &packet.meta;
         // A reload may come between two calls, not within one.
         let env = Arc::clone(&self.env);
-        let parts = Parts::of(message, env.home_country);
+        let parts = Parts::of(message, to, env.home_country);
         let mut call = Call {
             message,
             meta,
@@ -346,7 +348,9 @@ impl Scorer {
         history.prefetch(dialog, &keys);
         // Meanwhile, what does not depend on the past. For the few INVITEs that turn
         // out to be no new call it is for nothing.
-        features::compute_message(&call, &mut self.features);
+        features::compute_parties(&call, &mut self.features);
+        history.prefetch_values(dialog, &keys);
+        features::compute_rest(&call, &mut self.features);
         let ids = (tag, branch, cseq);
         match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
             Seen::New => {}

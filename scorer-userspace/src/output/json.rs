@@ -170,6 +170,13 @@ pub(super) fn address(address: SocketAddr, out: &mut Vec<u8>) {
 /// A JSON string (RFC 8259 section 7); what is not UTF-8 becomes U+FFFD.
 pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
+    // Nearly all of them are plain ASCII: told without a branch for each byte.
+    let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
+    if bytes.iter().fold(true, |all, byte| all & is_plain(byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     for chunk in bytes.utf8_chunks() {
         let text = chunk.valid().as_bytes();
         let mut plain = 0;
