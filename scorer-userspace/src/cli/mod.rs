@@ -11,6 +11,7 @@ mod keeping;
 mod label;
 mod live;
 mod model;
+mod redirect;
 mod replay;
 mod simulate;
 mod summary;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Score live calls on network interfaces, passively (XDP).
     Tap(tap::TapArgs),
+    /// Answer a router's INVITEs with verdicts: a SIP redirect server on UDP, without XDP.
+    Redirect(redirect::RedirectArgs),
     /// Score the calls in capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
     /// List the features that models see.
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         .init();
     let result = match cli.command {
         Command::Tap(args) => tap::run(&args),
+        Command::Redirect(args) => redirect::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),

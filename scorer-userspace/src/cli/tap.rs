@@ -4,8 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, live};
-use crate::tap::Mode;
+use super::{
+    Common,
+    live::{self, Source},
+};
+use crate::tap::{Mode, Tap};
 
 #[derive(Args, Debug)]
 pub(super) struct TapArgs {
@@ -52,5 +55,7 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
     config.engine.assembler.secret = true;
     config.tap.object.clone_from(&args.object);
     config.metrics = args.metrics.or(config.metrics);
-    live::run(&config, &model, args.save.as_deref())
+    live::run(&config, &model, args.save.as_deref(), || {
+        Ok(Source::Tap(Box::new(Tap::attach(&config.tap)?)))
+    })
 }

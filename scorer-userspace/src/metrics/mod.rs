@@ -18,7 +18,19 @@ use crate::{
     engine::{EngineStats, TrialStats},
     model::{Day, InUse},
     tap::CounterReader,
+    verdict::{deliver::DeliveryStats, http::HttpStats, redirect::RedirectStats},
 };
+
+/// Counters of verdicts out of band.
+#[derive(Clone, Debug, Default)]
+pub struct OutOfBand {
+    /// What the scoring thread delivered.
+    pub deliveries: Arc<DeliveryStats>,
+    /// Requests over HTTP, where it is on.
+    pub http: Option<Arc<HttpStats>>,
+    /// The redirect server, where there is one.
+    pub redirect: Option<Arc<RedirectStats>>,
+}
 
 /// What the scoring thread tells.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +56,10 @@ pub struct Snapshot {
 /// What a scrape reads.
 #[derive(Debug)]
 pub struct Shared {
-    /// Counters of the kernel's program.
-    pub kernel: CounterReader,
+    /// Counters of the kernel's program, where there is one.
+    pub kernel: Option<CounterReader>,
+    /// Counters of verdicts out of band.
+    pub out_of_band: OutOfBand,
     /// Latest copy of the scoring thread's counters.
     pub snapshot: Mutex<Snapshot>,
     /// Kernel stamp to verdict.

@@ -61,9 +61,8 @@ pub fn answer(request: &Message<'_>, answer: &Answer<'_>) -> Result<Vec<u8>, Rep
     if headers.iter().next().is_none() {
         return Err(ReplyError::Missing("Via"));
     }
-    let header = |name: HeaderName| {
-        request.header(name).map(unfold).ok_or(ReplyError::Missing(name.long()))
-    };
+    let header =
+        |name: HeaderName| request.header(name).map(unfold).ok_or(ReplyError::Missing(name.long()));
     let mut to = header(HeaderName::To)?;
     if request.to().is_some_and(|to| to.tag().is_none()) {
         to.push_str(";tag=");
@@ -167,7 +166,9 @@ mod tests {
             "SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1"
         );
         assert_eq!(
-            told("SIP/2.0/UDP 10.0.0.1;rport;branch=z9hG4bK1;received=1.2.3.4, SIP/2.0/UDP b;rport"),
+            told(
+                "SIP/2.0/UDP 10.0.0.1;rport;branch=z9hG4bK1;received=1.2.3.4, SIP/2.0/UDP b;rport"
+            ),
             "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1;received=192.0.2.9;rport=6000, SIP/2.0/UDP b;rport"
         );
         assert_eq!(told("SIP/2.0/UDP edge.example"), "SIP/2.0/UDP edge.example;received=192.0.2.9");

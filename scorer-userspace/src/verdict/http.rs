@@ -35,7 +35,7 @@ const LIFE: Duration = Duration::from_mins(10);
 /// How long that answer may take.
 const LAST: Duration = Duration::from_secs(5);
 /// Longest Call-ID asked for, bytes.
-const LONGEST: usize = 512;
+const LONGEST: usize = 4096;
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
 
@@ -193,16 +193,19 @@ fn asked(uri: &Uri, most: Duration) -> Result<(Vec<u8>, Duration), (StatusCode, 
     let raw = path.strip_prefix("/v1/calls/").and_then(|rest| rest.strip_suffix("/verdict"));
     let raw = raw.ok_or_else(|| bad("no Call-ID in the path"))?;
     if raw.len() > 3 * LONGEST {
-        return Err((StatusCode::URI_TOO_LONG, "the Call-ID is longer than 512 bytes"));
+        return Err((StatusCode::URI_TOO_LONG, "the Call-ID is longer than 4096 bytes"));
     }
     let call_id: Vec<u8> = percent_encoding::percent_decode_str(raw).collect();
     if call_id.is_empty() || call_id.len() > LONGEST {
-        return Err((StatusCode::URI_TOO_LONG, "a Call-ID has 1 to 512 bytes"));
+        return Err((StatusCode::URI_TOO_LONG, "a Call-ID has 1 to 4096 bytes"));
     }
     let mut wait = Duration::ZERO;
-    for (name, value) in uri.query().unwrap_or_default().split('&').filter_map(|p| p.split_once('=')) {
+    for (name, value) in
+        uri.query().unwrap_or_default().split('&').filter_map(|p| p.split_once('='))
+    {
         if name == "wait" {
-            let number = value.parse::<u64>().map_err(|_| bad("wait is a number of milliseconds"))?;
+            let number =
+                value.parse::<u64>().map_err(|_| bad("wait is a number of milliseconds"))?;
             wait = Duration::from_millis(number).min(most);
         }
     }
@@ -258,7 +261,7 @@ mod tests {
         for bad in ["wait=-1", "wait=soon", "wait=", "wait=99999999999999999999"] {
             assert!(of(&format!("/v1/calls/a/verdict?{bad}")).is_err(), "{bad}");
         }
-        let long = format!("/v1/calls/{}/verdict", "x".repeat(513));
+        let long = format!("/v1/calls/{}/verdict", "x".repeat(4097));
         assert_eq!(of(&long).expect_err("too long").0, StatusCode::URI_TOO_LONG);
     }
 

@@ -26,7 +26,11 @@ impl std::fmt::Debug for CallMap {
 impl CallMap {
     /// Opens the map pinned at `path`, or makes it and pins it there. It stays when
     /// this process ends, so that readers need not look again.
-    pub(super) fn open(path: &Path, entries: u32, group: Option<u32>) -> Result<Self, DeliverError> {
+    pub(super) fn open(
+        path: &Path,
+        entries: u32,
+        group: Option<u32>,
+    ) -> Result<Self, DeliverError> {
         let refused = |source: aya::maps::MapError| DeliverError::Map {
             path: path.to_owned(),
             source: Box::new(source),
@@ -37,7 +41,11 @@ impl CallMap {
         let system = |source| DeliverError::Pin { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             // Readers of other users pass through it.
-            std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(system)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o711)
+                .create(folder)
+                .map_err(system)?;
         }
         let definition = aya_obj::Map::new_from_params(
             BPF_MAP_TYPE_LRU_HASH as u32,
@@ -76,7 +84,8 @@ fn existing(path: &Path, entries: u32) -> Option<Map> {
 
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    // A BPF file system keeps names with a dot to itself.
+    name.push("-new");
     path.with_file_name(name)
 }
 

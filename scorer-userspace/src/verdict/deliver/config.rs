@@ -116,7 +116,8 @@ impl Receiver {
         } else if let Some(address) = to.strip_prefix("udp:") {
             let port = || Some(SocketAddr::from((Ipv4Addr::LOCALHOST, address.parse().ok()?)));
             let address = address.parse().ok().or_else(port);
-            let good = address.filter(|address| address.port() != 0 && !address.ip().is_unspecified());
+            let good =
+                address.filter(|address| address.port() != 0 && !address.ip().is_unspecified());
             To::Udp(good.ok_or_else(|| wrong("must have an address and a port, no name"))?)
         } else {
             return Err(wrong("must begin with unix: or udp:"));
@@ -141,8 +142,16 @@ mod tests {
         assert_eq!(parse("udp:[::1]:9000 json").to.to_string(), "udp:[::1]:9000");
         let long = format!("unix:/{} json", "x".repeat(107));
         for bad in [
-            "", "udp:9000", "udp:9000 xml", "tcp:9000 json", "unix: json", "unix:@ json",
-            "udp:router:9000 json", "udp:127.0.0.1:0 json", "udp:0.0.0.0:1 json", "udp:70000 json",
+            "",
+            "udp:9000",
+            "udp:9000 xml",
+            "tcp:9000 json",
+            "unix: json",
+            "unix:@ json",
+            "udp:router:9000 json",
+            "udp:127.0.0.1:0 json",
+            "udp:0.0.0.0:1 json",
+            "udp:70000 json",
             &long,
         ] {
             assert!(Receiver::parse(bad).is_err(), "{bad}");

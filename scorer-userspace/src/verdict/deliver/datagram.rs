@@ -51,8 +51,7 @@ impl Datagrams {
             udp: matches!(to, To::Udp(_)),
             ..ReceiverStats::default()
         };
-        let mut new =
-            Self { socket, to, connected: false, next_try: None, stats: Arc::new(stats) };
+        let mut new = Self { socket, to, connected: false, next_try: None, stats: Arc::new(stats) };
         new.connected = new.connect().is_ok();
         Ok(new)
     }

@@ -26,10 +26,7 @@ use bpf_map::CallMap;
 use datagram::Datagrams;
 use ring::Ring;
 
-use super::{
-    recent::{Feed, Sent},
-    wire,
-};
+use super::{recent::Feed, wire};
 use crate::{
     engine::Assessment,
     output::{Format, Style, json_line},
@@ -49,8 +46,8 @@ pub enum DeliverError {
     },
     /// The kernel refused the map.
     #[error(
-        "cannot make the BPF map {}: {}; it needs CAP_BPF, and /sys/fs/bpf to be mounted (`mount -t \
-         bpf bpf /sys/fs/bpf`)", path.display(), chain(source)
+        "cannot make the BPF map {}: {}; it needs CAP_BPF, /sys/fs/bpf to be mounted (`mount -t \
+         bpf bpf /sys/fs/bpf`), and a path without a dot", path.display(), chain(source)
     )]
     Map {
         /// Its pin.
@@ -188,12 +185,12 @@ impl Deliveries {
         json_line(assessment, *style, Some(latency), line);
         lines.iter_mut().for_each(|receiver| receiver.send(line));
         if let Some(recent) = recent {
-            let count = match recent.verdict(assessment, &verdict, line) {
-                Sent::Yes => &ways.recent_sent,
-                Sent::Full => &ways.recent_full,
-                Sent::Oversize => &ways.recent_oversize,
-            };
-            count.add();
+            if line.len() > LONGEST_KEPT {
+                line.clear();
+                json_line(&cut(assessment), *style, Some(latency), line);
+            }
+            let sent = recent.verdict(assessment, &verdict, line);
+            if sent { ways.recent_sent.add() } else { ways.recent_full.add() }
         }
     }
 
@@ -208,6 +205,25 @@ impl Deliveries {
         if let Some(ring) = &self.ring {
             ring.alive(now);
         }
+    }
+}
+
+/// Longest line that is kept, bytes.
+const LONGEST_KEPT: usize = 8 << 10;
+/// Longest text of a stranger in a line that would be longer, bytes.
+const LONGEST_TEXT: usize = 128;
+
+/// The same with every text of the caller's cut, so that its line is short.
+fn cut<'a>(assessment: &Assessment<'a>) -> Assessment<'a> {
+    let cut = |text: &'a [u8]| text.get(..LONGEST_TEXT).unwrap_or(text);
+    Assessment {
+        call_id: cut(assessment.call_id),
+        caller: cut(assessment.caller),
+        callee: cut(assessment.callee),
+        from_user: cut(assessment.from_user),
+        to_user: cut(assessment.to_user),
+        network_number: assessment.network_number.map(cut),
+        ..*assessment
     }
 }
 
@@ -238,7 +254,7 @@ pub async fn watch(stats: &DeliveryStats) {
     let lost = |way: usize| match stats.receivers.get(way) {
         Some(receiver) => receiver.missing.get() + receiver.full.get() + receiver.failed.get(),
         None if way == stats.receivers.len() => ways.map_failed.get(),
-        None => ways.recent_full.get() + ways.recent_oversize.get(),
+        None => ways.recent_full.get(),
     };
     let count = stats.receivers.len() + 2;
     let mut told: Vec<(u64, Option<tokio::time::Instant>)> = vec![(0, None); count];

@@ -67,8 +67,6 @@ counts! {
         recent_sent,
         /// Verdicts not handed over for HTTP and redirect since the queue was full.
         recent_full,
-        /// Verdicts not handed over for HTTP and redirect since the Call-ID or the line is too long.
-        recent_oversize,
     }
 }
 
@@ -90,10 +88,22 @@ impl DeliveryStats {
         let datagrams = [
             ("unix_sent", "Unix datagrams sent.", sum(false, |r| &r.sent)),
             ("unix_missing", "Unix datagrams to nobody.", sum(false, |r| &r.missing)),
-            ("unix_full", "Unix datagrams whose receiver does not read fast enough.", sum(false, |r| &r.full)),
-            ("unix_failed", "Unix datagrams not sent for another reason.", sum(false, |r| &r.failed)),
+            (
+                "unix_full",
+                "Unix datagrams whose receiver does not read fast enough.",
+                sum(false, |r| &r.full),
+            ),
+            (
+                "unix_failed",
+                "Unix datagrams not sent for another reason.",
+                sum(false, |r| &r.failed),
+            ),
             ("udp_sent", "UDP datagrams sent.", sum(true, |r| &r.sent)),
-            ("udp_missing", "UDP datagrams to nobody, as far as the other host says.", sum(true, |r| &r.missing)),
+            (
+                "udp_missing",
+                "UDP datagrams to nobody, as far as the other host says.",
+                sum(true, |r| &r.missing),
+            ),
             ("udp_full", "UDP datagrams for which the socket had no room.", sum(true, |r| &r.full)),
             ("udp_failed", "UDP datagrams not sent for another reason.", sum(true, |r| &r.failed)),
         ];

@@ -48,10 +48,18 @@ fn act(verdict: &Verdict, action: Action) -> Action {
     if Tags(verdict.tags).contains(Tag::Emergency) { Action::Pass } else { action }
 }
 
-/// Longest Call-ID and From tag that are kept, bytes.
-const LONGEST_ID: usize = 512;
-/// Longest line that is kept, bytes.
-const LONGEST_LINE: usize = 8 << 10;
+/// Longest Call-ID and From tag that are kept as they stand, bytes.
+const LONGEST: usize = 512;
+
+/// What a Call-ID or From tag is kept and found as: itself, or its SHA-256 where it is
+/// very long. A stranger chooses it, and must not stay unknown by its length.
+pub fn ident<'a>(id: &'a [u8], room: &'a mut [u8; 32]) -> &'a [u8] {
+    if id.len() <= LONGEST {
+        return id;
+    }
+    room.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, id).as_ref());
+    room
+}
 
 /// One verdict with its line. Made once, filled again and again.
 #[derive(Debug)]
@@ -84,21 +92,15 @@ impl Entry {
         }
     }
 
-    /// Whether one can hold it: what strangers send has bounds.
-    pub fn fits(assessment: &Assessment<'_>, line: &[u8]) -> bool {
-        assessment.call_id.len() <= LONGEST_ID
-            && assessment.from_tag.len() <= LONGEST_ID
-            && line.len() <= LONGEST_LINE
-    }
-
     /// Takes a verdict in.
     pub fn fill(&mut self, assessment: &Assessment<'_>, verdict: &Verdict, line: &[u8]) {
         let put = |place: &mut Vec<u8>, bytes: &[u8]| {
             place.clear();
             place.extend_from_slice(bytes);
         };
-        put(&mut self.call_id, assessment.call_id);
-        put(&mut self.from_tag, assessment.from_tag);
+        let mut room = [0; 32];
+        put(&mut self.call_id, ident(assessment.call_id, &mut room));
+        put(&mut self.from_tag, ident(assessment.from_tag, &mut room));
         put(&mut self.line, line);
         let outcome = Outcome::of(assessment);
         let set = |place: &mut String, text: &str| {
@@ -114,12 +116,12 @@ impl Entry {
         }
     }
 
-    /// Call-ID.
+    /// Call-ID, as [`ident`] makes it.
     pub fn call_id(&self) -> &[u8] {
         &self.call_id
     }
 
-    /// From tag.
+    /// From tag, likewise.
     pub fn from_tag(&self) -> &[u8] {
         &self.from_tag
     }

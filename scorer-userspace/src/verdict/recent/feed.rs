@@ -1,8 +1,9 @@
 //! From the scoring thread to the one that keeps recent verdicts: bounded, without
 //! locks or allocations on the scoring thread's side.
 
-use std::{os::fd::BorrowedFd, sync::Arc};
+use std::sync::Arc;
 
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use scorer_common::Verdict;
 
 use super::{Bell, Entry};
@@ -19,17 +20,6 @@ pub enum Letter {
     /// A question (by its number) was looked into; whatever verdict there is has come
     /// before this. The buffer of its frame comes back.
     Done(u64, Vec<u8>),
-}
-
-/// What became of a verdict that was handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// It is on its way.
-    Yes,
-    /// The queue is full.
-    Full,
-    /// It is too long to be kept.
-    Oversize,
 }
 
 /// The scoring thread's end.
@@ -63,20 +53,17 @@ pub fn feed() -> std::io::Result<(Feed, Mail)> {
 }
 
 impl Feed {
-    /// Hands a verdict over.
-    pub fn verdict(&mut self, assessment: &Assessment<'_>, verdict: &Verdict, line: &[u8]) -> Sent {
-        if !Entry::fits(assessment, line) {
-            return Sent::Oversize;
-        }
+    /// Hands a verdict over; false where the queue is full.
+    pub fn verdict(&mut self, assessment: &Assessment<'_>, verdict: &Verdict, line: &[u8]) -> bool {
         // With room for the letter first: an entry that was taken must go.
         if self.letters.is_full() {
-            return Sent::Full;
+            return false;
         }
-        let Ok(mut entry) = self.free.pop() else { return Sent::Full };
+        let Ok(mut entry) = self.free.pop() else { return false };
         entry.fill(assessment, verdict, line);
         let _ = self.letters.push(Letter::Verdict(entry));
         self.bell.ring();
-        Sent::Yes
+        true
     }
 
     /// Says that a question was looked into. Where there is no room, whoever asked
@@ -137,14 +124,14 @@ pub const QUESTIONS: usize = 256;
 #[derive(Debug)]
 pub struct Asker {
     queue: rtrb::Producer<Question>,
-    bell: Arc<Bell>,
+    event: Arc<EventFd>,
 }
 
 /// The scoring thread's end.
 #[derive(Debug)]
 pub struct Questions {
     queue: rtrb::Consumer<Question>,
-    bell: Arc<Bell>,
+    event: Arc<EventFd>,
 }
 
 /// Both ends.
@@ -153,15 +140,16 @@ pub struct Questions {
 /// When the kernel has no event counter left.
 pub fn questions() -> std::io::Result<(Asker, Questions)> {
     let (give, queue) = rtrb::RingBuffer::new(QUESTIONS);
-    let bell = Arc::new(Bell::new()?);
-    Ok((Asker { queue: give, bell: Arc::clone(&bell) }, Questions { queue, bell }))
+    let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+    let event = Arc::new(EventFd::from_flags(flags)?);
+    Ok((Asker { queue: give, event: Arc::clone(&event) }, Questions { queue, event }))
 }
 
 impl Asker {
     /// Asks; false when too many questions wait.
     pub fn ask(&mut self, question: Question) -> bool {
         let sent = self.queue.push(question).is_ok();
-        self.bell.ring();
+        let _ = self.event.write(1);
         sent
     }
 }
@@ -172,19 +160,8 @@ impl Questions {
         self.queue.pop().ok()
     }
 
-    /// To be called before waiting for [`Self::fd`]; true when there is a question.
-    pub fn sleep(&self) -> bool {
-        self.bell.sleep();
-        !self.queue.is_empty()
-    }
-
-    /// To be called after it.
-    pub fn awake(&self) {
-        self.bell.awake();
-    }
-
-    /// Becomes readable when a question comes.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        std::os::fd::AsFd::as_fd(&*self.bell)
+    /// An event counter that becomes readable when a question comes.
+    pub fn event(&self) -> Arc<EventFd> {
+        Arc::clone(&self.event)
     }
 }

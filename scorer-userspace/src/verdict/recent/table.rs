@@ -8,7 +8,7 @@ use std::{
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::Entry;
+use super::{Entry, ident};
 
 /// A bounded number of verdicts; the oldest makes room.
 #[derive(Debug)]
@@ -44,17 +44,13 @@ impl Table {
 
     /// Takes a verdict in; gives back the one that made room.
     pub fn insert(&mut self, entry: Box<Entry>) -> Option<Box<Entry>> {
-        let keys = [
-            self.call_hash(entry.call_id()),
-            self.attempt_hash(entry.call_id(), entry.from_tag()),
-        ];
+        let keys =
+            [self.call_hash(entry.call_id()), self.attempt_hash(entry.call_id(), entry.from_tag())];
         let place = self.next;
         let old = if place < self.entries.len() {
             let old = std::mem::replace(&mut self.entries[place], entry);
-            let gone = [
-                self.call_hash(old.call_id()),
-                self.attempt_hash(old.call_id(), old.from_tag()),
-            ];
+            let gone =
+                [self.call_hash(old.call_id()), self.attempt_hash(old.call_id(), old.from_tag())];
             for key in gone {
                 // A newer verdict of the same call stays.
                 if self.index.get(&key) == Some(&(place as u32)) {
@@ -79,11 +75,16 @@ impl Table {
 
     /// The newest verdict of a Call-ID.
     pub fn call(&self, call_id: &[u8]) -> Option<&Entry> {
+        let mut room = [0; 32];
+        let call_id = ident(call_id, &mut room);
         self.at(self.call_hash(call_id)).filter(|entry| entry.call_id() == call_id)
     }
 
     /// The newest verdict of a Call-ID with this From tag.
     pub fn attempt(&self, call_id: &[u8], from_tag: &[u8]) -> Option<&Entry> {
+        let mut rooms = [[0; 32]; 2];
+        let [room, other] = &mut rooms;
+        let (call_id, from_tag) = (ident(call_id, room), ident(from_tag, other));
         self.at(self.attempt_hash(call_id, from_tag))
             .filter(|entry| entry.call_id() == call_id && entry.from_tag() == from_tag)
     }
@@ -163,7 +164,7 @@ impl Recent {
         if let Some(entry) = shared.table.call(call_id) {
             return Found::Now(read(entry));
         }
-        let key = shared.table.call_hash(call_id);
+        let key = shared.table.call_hash(ident(call_id, &mut [0; 32]));
         let number = shared.next;
         shared.next += 1;
         let (send, news) = oneshot::channel();
@@ -213,6 +214,15 @@ mod tests {
         }
         assert!(table.index.len() <= 6, "{}", table.index.len());
         assert!(table.call(b"9999").is_some() && table.call(b"9996").is_none());
+    }
+
+    #[test]
+    fn very_long_ids_are_found() {
+        let (mut table, long) = (Table::new(3), "x".repeat(60_000));
+        table.insert(entry(&long, &long));
+        assert!(table.attempt(long.as_bytes(), long.as_bytes()).is_some());
+        assert!(table.call(long.as_bytes()).is_some_and(|entry| entry.call_id().len() == 32));
+        assert!(table.call(&long.as_bytes()[1..]).is_none());
     }
 
     #[test]

@@ -99,7 +99,10 @@ mod tests {
             hop(&format!("{router}Via: SIP/2.0/UDP c.example:5080;received=192.0.2.7;rport=6000")),
             Some("192.0.2.7:6000".into())
         );
-        assert_eq!(hop(&format!("{router}v: SIP/2.0/UDP [2001:db8::1]")), Some("[2001:db8::1]:5060".into()));
+        assert_eq!(
+            hop(&format!("{router}v: SIP/2.0/UDP [2001:db8::1]")),
+            Some("[2001:db8::1]:5060".into())
+        );
         assert_eq!(hop(&format!("{router}Via: SIP/2.0/UDP c.example")), None);
     }
 }

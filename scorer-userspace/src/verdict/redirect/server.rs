@@ -18,7 +18,7 @@ use super::{
 use crate::{
     env::contains,
     sip::{self, HeaderName, Message, Method, Scratch, StartLine},
-    verdict::recent::Outcome,
+    verdict::recent::{Outcome, ident},
 };
 
 /// Calls whose verdict is waited for at most.
@@ -151,11 +151,12 @@ impl Server {
                     return Step::Done;
                 }
                 events.invites.add();
+                let mut room = [0; 32];
                 let call = Pending {
                     number: self.next,
                     transaction,
-                    call_id: request.call_id().unwrap_or_default().to_vec(),
-                    from_tag: from_tag(request).to_vec(),
+                    call_id: ident(request.call_id().unwrap_or_default(), &mut room).to_vec(),
+                    from_tag: ident(from_tag(request), &mut room).to_vec(),
                     message: request.bytes().to_vec(),
                     peer,
                     since: now,
@@ -191,7 +192,7 @@ impl Server {
         self.pending.iter().find(|call| call.number == number)
     }
 
-    /// Call-ID and From tag of a call that is waited for.
+    /// Call-ID and From tag of a call that is waited for, as [`ident`] makes them.
     pub fn ids(&self, number: u64) -> Option<(&[u8], &[u8])> {
         self.call(number).map(|call| (&*call.call_id, &*call.from_tag))
     }

@@ -12,7 +12,9 @@ use super::{Outbox, RedirectConfig, RedirectStats};
 #[derive(Debug, thiserror::Error)]
 pub enum RedirectError {
     /// The address cannot be had.
-    #[error("cannot answer INVITEs on {address}: {source}; choose another address (redirect.listen)")]
+    #[error(
+        "cannot answer INVITEs on {address}: {source}; choose another address (redirect.listen)"
+    )]
     Bind {
         /// Address.
         address: SocketAddr,

@@ -61,11 +61,8 @@ fn an_invite_is_asked_about_once_and_answered_alike() {
     assert_eq!(server.ids(number), Some((&b"a"[..], &b"fa"[..])));
     assert_eq!(server.take(&invite, peer(), now, &mut out), Step::Done);
     assert!(out.is_empty(), "a retransmission meanwhile");
-    let reject = Decision {
-        action: Action::Reject,
-        response: Response::Unwanted,
-        ..Decision::PASS
-    };
+    let reject =
+        Decision { action: Action::Reject, response: Response::Unwanted, ..Decision::PASS };
     assessed("a", "fa", reject, |assessment| {
         let outcome = Outcome::of(assessment);
         assert_eq!(server.verdict(b"a", b"other", &outcome, now, &mut out), 0);

@@ -1,0 +1,108 @@
+//! Where live packets come from, and who reads them.
+
+use std::{
+    cell::RefCell,
+    os::fd::AsFd as _,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use super::desk::Desk;
+use crate::{
+    tap::{Consumer, CounterReader, Tap, TapError},
+    verdict::redirect::{Alone, RedirectStats},
+};
+
+/// Where packets come from.
+#[derive(Debug)]
+pub(in crate::cli) enum Source {
+    /// Programs on interfaces, passive.
+    Tap(Box<Tap>),
+    /// A router that asks; what it is called, and its counters.
+    Redirect(Option<Box<Alone>>, String, Arc<RedirectStats>),
+}
+
+impl Source {
+    /// A line an interface.
+    pub(super) fn about(&self) -> Vec<String> {
+        match self {
+            Self::Tap(tap) => {
+                let line = |attached: &crate::tap::Attached| {
+                    let mode = if attached.native { "native" } else { "generic" };
+                    format!("tapping {} (XDP, {mode} mode)", attached.interface)
+                };
+                tap.attached().iter().map(line).collect()
+            }
+            Self::Redirect(_, about, _) => vec![about.clone()],
+        }
+    }
+
+    /// Reads the programs' counters, where there are programs.
+    pub(super) fn counters(&self) -> Option<CounterReader> {
+        match self {
+            Self::Tap(tap) => Some(tap.counters()),
+            Self::Redirect(..) => None,
+        }
+    }
+
+    /// Counters of a redirect server that is the source.
+    pub(super) fn redirect(&self) -> Option<Arc<RedirectStats>> {
+        match self {
+            Self::Tap(_) => None,
+            Self::Redirect(_, _, stats) => Some(Arc::clone(stats)),
+        }
+    }
+
+    /// Hands what a debug build of the object logged to the log.
+    pub(super) fn flush_log(&mut self) {
+        if let Self::Tap(tap) = self {
+            tap.flush_log();
+        }
+    }
+
+    /// For the scoring thread; there is one.
+    pub(super) fn take_reader(&mut self) -> Option<Reader> {
+        match self {
+            Self::Tap(tap) => tap.take_consumer().map(|consumer| Reader::Tap(Box::new(consumer))),
+            Self::Redirect(alone, ..) => alone.take().map(Reader::Redirect),
+        }
+    }
+}
+
+/// What the scoring thread reads.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Tap(Box<Consumer>),
+    Redirect(Box<Alone>),
+}
+
+impl Reader {
+    /// Works at the desk until `stop`.
+    pub(super) fn run(&mut self, desk: &mut Desk, stop: &AtomicBool) -> Result<(), TapError> {
+        // The callbacks use it, one at a time.
+        let shared = RefCell::new(&mut *desk);
+        let (result, skipped) = match self {
+            Self::Tap(consumer) => {
+                let event = shared.borrow().questions.as_ref().map(|queue| queue.event());
+                let result = consumer.run(
+                    stop,
+                    &mut |frame, stamp| shared.borrow_mut().frame(frame, stamp, &mut |_| {}),
+                    &mut |now| shared.borrow_mut().idle(Some(now)),
+                    &mut || shared.borrow_mut().aside(),
+                    event.as_ref().map(|event| event.as_fd()),
+                );
+                (result, consumer.skipped())
+            }
+            Self::Redirect(alone) => {
+                let result = alone.run(
+                    stop,
+                    &mut |frame, stamp, also| shared.borrow_mut().frame(frame, stamp, also),
+                    &mut |now| shared.borrow_mut().idle(Some(now)),
+                );
+                (result.map_err(|source| TapError::waiting("cannot wait for INVITEs", source)), 0)
+            }
+        };
+        desk.idle(None);
+        desk.skipped(skipped);
+        result
+    }
+}
