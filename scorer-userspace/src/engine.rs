@@ -30,12 +30,14 @@ use crate::{
 };
 
 /// Everything said about one call. Borrowed for the time of the callback.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Assessment<'a> {
     /// The record that travels.
     pub verdict: Verdict,
     /// Call-ID as it stands; empty when there is none.
     pub call_id: &'a [u8],
+    /// From tag; empty when there is none.
+    pub from_tag: &'a [u8],
     /// Caller's number or user as presented (From); empty when there is none.
     pub caller: &'a [u8],
     /// Callee's number or user (Request-URI, else To).
@@ -438,6 +440,7 @@ impl Scorer {
         each(&Assessment {
             verdict,
             call_id: call.message.call_id().unwrap_or_default(),
+            from_tag: parts.from.and_then(|from| from.tag()).unwrap_or_default(),
             caller: parts.from.and_then(|from| from.uri.user).unwrap_or_default(),
             callee: parts.callee_user(),
             from_user: parts.from_user(),

@@ -12,6 +12,7 @@ mod keeping;
 mod label;
 mod live;
 mod model;
+mod redirect;
 mod replay;
 mod simulate;
 mod summary;
@@ -39,6 +40,8 @@ enum Command {
     Tap(tap::TapArgs),
     /// Score live calls in their path: tag, divert, reject or drop what policy says (XDP, AF_XDP).
     Inline(inline::InlineArgs),
+    /// Answer a router's INVITEs with verdicts: a SIP redirect server on UDP, without XDP.
+    Redirect(redirect::RedirectArgs),
     /// Score the calls in capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
     /// List the features that models see.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Tap(args) => tap::run(&args),
         Command::Inline(args) => inline::run(&args),
+        Command::Redirect(args) => redirect::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -3,7 +3,7 @@
 use crate::{
     capture::AssemblerStats,
     engine::{Engine, EngineStats, Sample},
-    metrics::InlineStats,
+    metrics::{InlineStats, OutOfBand},
 };
 use scorer_common::{Counter, verdict::Level};
 
@@ -51,6 +51,26 @@ pub(super) fn inline(stats: &InlineStats, kernel: &[u64; Counter::COUNT]) {
         of(Counter::SteerUnfit),
         stats.lost
     );
+}
+
+/// What became of verdicts out of band; counts of zero are left out.
+pub(super) fn out_of_band(ways: &OutOfBand) {
+    let print = |what: &str, counts: &mut dyn Iterator<Item = (String, u64)>| {
+        let counts = counts.filter(|(_, count)| *count > 0);
+        let counts: Vec<_> = counts.map(|(name, count)| format!("{name} {count}")).collect();
+        if !counts.is_empty() {
+            eprintln!("{what}: {}", counts.join(", "));
+        }
+    };
+    let named = |(name, _, count): (&'static str, &'static str, u64)| (name.to_owned(), count);
+    print("delivered", &mut ways.deliveries.iter().map(named));
+    if let Some(http) = &ways.http {
+        print("HTTP", &mut http.iter().map(named));
+    }
+    if let Some(redirect) = &ways.redirect {
+        print("redirect", &mut redirect.events.iter().map(named));
+        print("answers", &mut redirect.answers().map(|(code, count)| (code.to_string(), count)));
+    }
 }
 
 /// How a model on trial compares.

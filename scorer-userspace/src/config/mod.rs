@@ -9,7 +9,13 @@ mod parse;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{engine::EngineConfig, inline::InlineConfig, output::Style, tap::TapConfig};
+use crate::{
+    engine::EngineConfig,
+    inline::InlineConfig,
+    output::Style,
+    tap::TapConfig,
+    verdict::{deliver::DeliverConfig, redirect::RedirectConfig},
+};
 
 pub use options::{OPTIONS, Opt, example, markdown};
 pub use parse::ConfigError;
@@ -33,6 +39,10 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How verdicts are written.
     pub style: Style,
+    /// Verdicts out of band.
+    pub deliver: DeliverConfig,
+    /// The redirect server.
+    pub redirect: RedirectConfig,
     /// Where the history is kept over restarts; `None` is nowhere.
     pub snapshot: Option<PathBuf>,
     /// Time between snapshots.
@@ -89,6 +99,8 @@ impl Default for Config {
             labels: None,
             metrics: None,
             style: Style::default(),
+            deliver: DeliverConfig::default(),
+            redirect: RedirectConfig::default(),
             snapshot: None,
             snapshot_every: Duration::from_mins(10),
             stir: StirConfig::default(),

@@ -32,6 +32,9 @@ pub trait Scoring {
     /// Called with the time when there is nothing else to do, and now and then.
     fn idle(&mut self, now: Timestamp);
 
+    /// Called between batches: does what others asked for; false when there was nothing.
+    fn aside(&mut self) -> bool;
+
     /// Called now and then with what became of frames, and how many were lost for
     /// want of memory or room.
     fn stats(&mut self, stats: &JudgeStats, lost: u64);
@@ -74,11 +77,17 @@ const CHORES: Duration = Duration::from_millis(50);
 const RING_TURN: u32 = 4;
 
 impl Worker {
-    /// Runs on the calling thread until `stop`; then INVITEs go on in the kernel.
+    /// Runs on the calling thread until `stop`; then INVITEs go on in the kernel. When
+    /// `wake`, an event counter, becomes readable [`Scoring::aside`] is called soon.
     ///
     /// # Errors
     /// [`TapError`] when the thread cannot be pinned, or waiting fails.
-    pub fn run(&mut self, stop: &AtomicBool, scoring: &mut dyn Scoring) -> Result<(), TapError> {
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        scoring: &mut dyn Scoring,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> Result<(), TapError> {
         if let Some(cpu) = self.cpu {
             pin(cpu)?;
         }
@@ -96,6 +105,7 @@ impl Worker {
                     scoring.frame(frame, stamp, &mut |_| {});
                 });
             }
+            found |= scoring.aside();
             if chores.elapsed() >= CHORES {
                 chores = Instant::now();
                 self.beat();
@@ -124,7 +134,7 @@ impl Worker {
                     continue;
                 }
             }
-            self.wait()?;
+            self.wait(wake)?;
         }
         // From here on the kernel passes INVITEs on; those on their way still come.
         self.shared.beat(0);
@@ -148,15 +158,19 @@ impl Worker {
     }
 
     /// Sleeps until something comes in; well within the deadline.
-    fn wait(&self) -> Result<(), TapError> {
+    fn wait(&self, wake: Option<BorrowedFd<'_>>) -> Result<(), TapError> {
         let nap = PollTimeout::from((self.deadline.as_millis() * 3 / 8).clamp(1, 100) as u16);
         let rings = self.consumer.fds();
-        let fds = self.ports.iter().map(Port::fd).chain(rings);
+        let fds = self.ports.iter().map(Port::fd).chain(rings).chain(wake);
         let mut fds: Vec<_> =
             fds.map(|fd: BorrowedFd<'_>| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, nap) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(source) => return Err(TapError::system("cannot wait for packets", source)),
+        }
+        if let Some(wake) = wake {
+            // Reads the counter to zero, or nothing.
+            let _ = nix::unistd::read(wake, &mut [0; 8]);
         }
         let gone = PollFlags::POLLERR | PollFlags::POLLNVAL;
         let sockets = &fds[..self.ports.len()];

@@ -19,7 +19,19 @@ use crate::{
     inline::JudgeStats,
     model::{Day, InUse},
     tap::CounterReader,
+    verdict::{deliver::DeliveryStats, http::HttpStats, redirect::RedirectStats},
 };
+
+/// Counters of verdicts out of band.
+#[derive(Clone, Debug, Default)]
+pub struct OutOfBand {
+    /// What the scoring thread delivered.
+    pub deliveries: Arc<DeliveryStats>,
+    /// Requests over HTTP, where it is on.
+    pub http: Option<Arc<HttpStats>>,
+    /// The redirect server, where there is one.
+    pub redirect: Option<Arc<RedirectStats>>,
+}
 
 /// What the scoring thread tells.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +66,13 @@ pub struct InlineStats {
 /// What a scrape reads.
 #[derive(Debug)]
 pub struct Shared {
-    /// Counters of the kernel's program.
-    pub kernel: CounterReader,
+    /// Counters of the kernel's program, where there is one.
+    pub kernel: Option<CounterReader>,
+    /// Counters of verdicts out of band.
+    pub out_of_band: OutOfBand,
     /// Grows while the scoring thread is alive.
     pub alive: std::sync::atomic::AtomicU64,
-    /// Latest copy of inline mode's; `None` in passive mode.
+    /// Latest copy of inline mode's; `None` in other modes.
     pub inline: Mutex<Option<InlineStats>>,
     /// Latest copy of the scoring thread's counters.
     pub snapshot: Mutex<Snapshot>,

@@ -58,9 +58,26 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     };
     // Counts are exact up to 2^53.
     let mut add = |name, label: &str, value: u64| put(name, label, value as f64);
-    let kernel = shared.kernel.read().map_err(|error| error.to_string())?;
-    for (counter, value) in Counter::ALL.iter().zip(kernel) {
-        add("scorer_kernel_packets_total", counter.name(), value);
+    if let Some(kernel) = &shared.kernel {
+        let kernel = kernel.read().map_err(|error| error.to_string())?;
+        for (counter, value) in Counter::ALL.iter().zip(kernel) {
+            add("scorer_kernel_packets_total", counter.name(), value);
+        }
+    }
+    let ways = &shared.out_of_band;
+    for (name, _, value) in ways.deliveries.iter() {
+        add("scorer_deliveries_total", name, value);
+    }
+    for (name, _, value) in ways.http.iter().flat_map(|http| http.iter()) {
+        add("scorer_http_verdicts_total", name, value);
+    }
+    if let Some(redirect) = &ways.redirect {
+        for (name, _, value) in redirect.events.iter() {
+            add("scorer_redirect_events_total", name, value);
+        }
+        for (code, value) in redirect.answers() {
+            add("scorer_redirect_answers_total", &code.to_string(), value);
+        }
     }
     // A scoring thread that panicked has left its last copy.
     let snapshot =

@@ -90,6 +90,30 @@ pub const FAMILIES: &[Family] = &[
         help: "Verdict lines dropped since standard output was blocked.",
     },
     Family {
+        name: "scorer_deliveries_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Verdicts out of band, by way and what became of them.",
+    },
+    Family {
+        name: "scorer_http_verdicts_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Requests for verdicts over HTTP, by what became of them.",
+    },
+    Family {
+        name: "scorer_redirect_events_total",
+        kind: "counter",
+        label: "event",
+        help: "What came to the redirect server, and what became of it.",
+    },
+    Family {
+        name: "scorer_redirect_answers_total",
+        kind: "counter",
+        label: "code",
+        help: "Answers of the redirect server, by SIP status code, without retransmitted ones.",
+    },
+    Family {
         name: "scorer_latency_seconds",
         kind: "histogram",
         label: "",
@@ -163,13 +187,22 @@ pub fn markdown() -> String {
     for (name, help, _) in crate::capture::AssemblerStats::default().iter() {
         let _ = writeln!(text, "| `{name}` |{help} |");
     }
-    let _ = writeln!(
-        text,
-        "\n## Outcomes of `scorer_inline_frames_total`\n\n| outcome | what |\n|---|---|"
+    let mut outcomes = |title: &str, rows: &mut dyn Iterator<Item = (&str, &str, u64)>| {
+        let _ = writeln!(text, "\n## {title}\n\n| outcome | what |\n|---|---|");
+        for (name, help, _) in rows {
+            let _ = writeln!(text, "| `{name}` | {} |", help.trim());
+        }
+    };
+    let deliveries = crate::verdict::deliver::DeliveryStats::default();
+    outcomes("Outcomes of `scorer_deliveries_total`", &mut deliveries.iter());
+    let http = crate::verdict::http::HttpStats::default();
+    outcomes("Outcomes of `scorer_http_verdicts_total`", &mut http.iter());
+    let redirect = crate::verdict::redirect::RedirectEvents::default();
+    outcomes("Events of `scorer_redirect_events_total`", &mut redirect.iter());
+    outcomes(
+        "Outcomes of `scorer_inline_frames_total`",
+        &mut crate::inline::JudgeStats::default().iter(),
     );
-    for (name, help, _) in crate::inline::JudgeStats::default().iter() {
-        let _ = writeln!(text, "| `{name}` |{help} |");
-    }
     let _ = writeln!(text, "\n## Kinds of `scorer_calls_total`\n\n| kind | what |\n|---|---|");
     for sample in crate::engine::EngineStats::default().iter().filter(|s| s.label.is_none()) {
         let _ = writeln!(text, "| `{}` | {} |", sample.name, sample.help);

@@ -33,6 +33,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
     let assessment = Assessment {
         verdict,
         call_id: user,
+        from_tag: user,
         caller: user,
         callee: user,
         from_user: user,

@@ -57,7 +57,8 @@ impl Consumer {
     ///
     /// `each` gets every frame and the kernel's `CLOCK_MONOTONIC` stamp, ns;
     /// `idle` is called with the time whenever there was nothing, at least every
-    /// 100 ms.
+    /// 100 ms. `aside` is called between batches and says whether it had something to
+    /// do; when `wake`, an event counter, becomes readable it is called soon.
     ///
     /// # Errors
     /// [`TapError::System`] when the thread cannot be pinned or poll fails,
@@ -67,6 +68,8 @@ impl Consumer {
         stop: &AtomicBool,
         each: &mut dyn FnMut(&Frame<'_>, u64),
         idle: &mut dyn FnMut(Timestamp),
+        aside: &mut dyn FnMut() -> bool,
+        wake: Option<BorrowedFd<'_>>,
     ) -> Result<(), TapError> {
         if let Some(cpu) = self.cpu {
             pin(cpu)?;
@@ -77,7 +80,7 @@ impl Consumer {
         loop {
             // Read before the rings: what came in before the stop is drained.
             let stopping = stop.load(Ordering::Acquire);
-            if self.drain(&mut clock, each) {
+            if self.drain(&mut clock, each) | aside() {
                 empty_since = None;
                 // Under unbroken load output must leave, too.
                 if last_idle.elapsed() >= Duration::from_millis(u64::from(NAP)) {
@@ -96,7 +99,7 @@ impl Consumer {
             }
             idle(clock.wall(monotonic()));
             last_idle = Instant::now();
-            self.sleep()?;
+            self.sleep(wake)?;
             empty_since = None;
         }
     }
@@ -138,13 +141,20 @@ impl Consumer {
     }
 
     /// Raises the flag, waits out the grace, polls.
-    fn sleep(&mut self) -> Result<(), TapError> {
+    fn sleep(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<(), TapError> {
         if !self.arm()? {
-            let mut fds = self.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let [invites, dialogs] = self.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            // A third that is one of the two where there is none.
+            let third = wake.unwrap_or_else(|| self.invites.fd());
+            let mut fds = [invites, dialogs, PollFd::new(third, PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(NAP)) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(source) => return Err(TapError::system("cannot wait for packets", source)),
             }
+        }
+        if let Some(wake) = wake {
+            // Reads the counter to zero, or nothing.
+            let _ = nix::unistd::read(wake, &mut [0; 8]);
         }
         self.disarm()
     }

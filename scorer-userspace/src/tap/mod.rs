@@ -149,6 +149,11 @@ impl TapError {
         Self::Map { name, source: Box::new(source) }
     }
 
+    /// Waiting for packets failed.
+    pub(crate) fn waiting(what: &str, source: std::io::Error) -> Self {
+        Self::system(what, source)
+    }
+
     pub(crate) fn system(what: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
         Self::System { what: what.into(), source: source.into() }
     }

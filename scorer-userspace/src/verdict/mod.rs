@@ -1,7 +1,13 @@
 //! From features to a verdict: level, tags, reasons.
 
+pub mod deliver;
 pub mod header;
+pub mod http;
+pub mod keeper;
+pub mod recent;
+pub mod redirect;
 mod tags;
+pub mod wire;
 
 use scorer_common::verdict::{Level, NO_REASON, REASONS};
 

@@ -5,6 +5,7 @@
 mod desk;
 mod source;
 mod watchdog;
+mod ways;
 mod writer;
 
 use std::{
@@ -38,6 +39,7 @@ use crate::{
 use desk::{Desk, Out, snapshot};
 pub(super) use source::Source;
 use watchdog::Watchdog;
+use ways::Ways;
 use writer::{end_writer, write_lines};
 
 /// Blocks of lines that may wait for the writer.
@@ -65,7 +67,11 @@ pub(super) fn run(
     if let Some(store) = keeping::certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
     }
+    let (mut ways, deliveries, questions) = Ways::open(config)?;
     let mut source = attach()?;
+    if let Some(redirect) = source.redirect() {
+        ways.stats.redirect = Some(redirect);
+    }
     for what in source.about() {
         log::info!("{what}, model {}", engine.model().name());
     }
@@ -73,6 +79,7 @@ pub(super) fn run(
         kernel: source.counters(),
         alive: AtomicU64::new(0),
         inline: Mutex::default(),
+        out_of_band: ways.stats.clone(),
         snapshot: Mutex::new(snapshot(&engine, 0)),
         latency: Latency::default(),
         output_dropped: AtomicU64::new(0),
@@ -87,13 +94,15 @@ pub(super) fn run(
         .name("writer".into())
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
+    let keeper = ways.keep()?;
     let fresh = Arc::new(Fresh::default());
     let mut desk = Desk {
         engine,
         snapshots: Snapshots::start(config),
         fresh: Arc::clone(&fresh),
         share: config.models.share,
-        out: Out::new(config.style, lines),
+        out: Out::new(config.style, lines, deliveries),
+        questions,
         save,
         save_error: None,
         shared: Arc::clone(&shared),
@@ -109,19 +118,23 @@ pub(super) fn run(
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config, model, &shared, &fresh, &mut source)?;
+    let waited = wait(&stop, config, model, &shared, &fresh, (&mut source, &ways));
     stop.store(true, Ordering::Release);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
     if let Some(snapshots) = snapshots {
         snapshots.finish(engine.history(), wall());
     }
-    // The writer ends when nobody can send any more.
+    // The writer and the keeper end when nobody can send any more.
     drop(out);
     let written = end_writer(writer)?;
-    let kernel = source.counters().read()?;
+    if keeper.is_some_and(|keeper| keeper.join().is_err()) {
+        log::error!("the thread that keeps verdicts panicked");
+    }
+    waited?;
+    let kernel = source.counters().map(|counters| counters.read()).transpose()?;
     drop(source);
-    totals(&kernel, &shared, &engine);
+    totals(kernel.as_ref(), &shared, &engine);
     result?;
     if let Some(error) = save_error {
         return Err(error).context("frames were not all saved");
@@ -137,7 +150,7 @@ fn wait(
     model: &Arc<Model>,
     shared: &Arc<Shared>,
     fresh: &Fresh,
-    source: &mut Source,
+    (source, ways): (&mut Source, &Ways),
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -162,6 +175,7 @@ fn wait(
             _ = terminate.recv() => Ok(()),
             () = ended => Ok(()),
             () = keeping::watch(config, model, fresh) => Ok(()),
+            result = ways.serve() => result,
             result = serve => {
                 stop.store(true, Ordering::Release);
                 result.map_err(anyhow::Error::from)
@@ -170,17 +184,19 @@ fn wait(
     })
 }
 
-fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
-    let of = |counter: Counter| kernel[counter as usize];
-    eprintln!(
-        "kernel: {} packets, {} INVITEs, {} dialog messages, {} segments, {} fragments, {} other SIP",
-        of(Counter::Packets),
-        of(Counter::Invites),
-        of(Counter::Dialogs),
-        of(Counter::Segments),
-        of(Counter::Fragments),
-        of(Counter::OtherSip)
-    );
+fn totals(kernel: Option<&[u64; Counter::COUNT]>, shared: &Shared, engine: &Engine) {
+    let of = |counter: Counter| kernel.map_or(0, |kernel| kernel[counter as usize]);
+    if kernel.is_some() {
+        eprintln!(
+            "kernel: {} packets, {} INVITEs, {} dialog messages, {} segments, {} fragments, {} other SIP",
+            of(Counter::Packets),
+            of(Counter::Invites),
+            of(Counter::Dialogs),
+            of(Counter::Segments),
+            of(Counter::Fragments),
+            of(Counter::OtherSip)
+        );
+    }
     let latency = &shared.latency;
     if let (Some(p50), Some(p99)) = (latency.quantile(0.5), latency.quantile(0.99)) {
         let us = |ns: u64| ns as f64 / 1e3;
@@ -200,7 +216,10 @@ fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
         skipped,
         shared.output_dropped.load(Ordering::Relaxed)
     );
-    if let Some(inline) = *shared.inline.lock().unwrap_or_else(PoisonError::into_inner) {
+    summary::out_of_band(&shared.out_of_band);
+    if let (Some(inline), Some(kernel)) =
+        (*shared.inline.lock().unwrap_or_else(PoisonError::into_inner), kernel)
+    {
         summary::inline(&inline, kernel);
     }
     summary::print(&engine.packets(), engine.stats());

@@ -1,6 +1,10 @@
 //! Where live packets come from, and who reads them.
 
-use std::{cell::RefCell, sync::atomic::AtomicBool};
+use std::{
+    cell::RefCell,
+    os::fd::AsFd as _,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use super::desk::Desk;
 use crate::{
@@ -10,15 +14,18 @@ use crate::{
     metrics::InlineStats,
     tap::{Consumer, CounterReader, Tap, TapError},
     time::Timestamp,
+    verdict::redirect::{Alone, RedirectStats},
 };
 
-/// Programs on their interfaces.
+/// Where packets come from.
 #[derive(Debug)]
 pub(in crate::cli) enum Source {
-    /// Passive.
+    /// Programs on interfaces, passive.
     Tap(Box<Tap>),
     /// In the path of calls.
     Inline(Box<Inline>),
+    /// A router that asks; what it is called, and its counters.
+    Redirect(Option<Box<Alone>>, String, Arc<RedirectStats>),
 }
 
 impl Source {
@@ -35,14 +42,24 @@ impl Source {
             Self::Inline(inline) => {
                 inline.about().iter().map(|what| format!("inline on {what}")).collect()
             }
+            Self::Redirect(_, about, _) => vec![about.clone()],
         }
     }
 
-    /// Reads the programs' counters.
-    pub(super) fn counters(&self) -> CounterReader {
+    /// Reads the programs' counters, where there are programs.
+    pub(super) fn counters(&self) -> Option<CounterReader> {
         match self {
-            Self::Tap(tap) => tap.counters(),
-            Self::Inline(inline) => inline.counters(),
+            Self::Tap(tap) => Some(tap.counters()),
+            Self::Inline(inline) => Some(inline.counters()),
+            Self::Redirect(..) => None,
+        }
+    }
+
+    /// Counters of a redirect server that is the source.
+    pub(super) fn redirect(&self) -> Option<Arc<RedirectStats>> {
+        match self {
+            Self::Tap(_) | Self::Inline(_) => None,
+            Self::Redirect(_, _, stats) => Some(Arc::clone(stats)),
         }
     }
 
@@ -60,6 +77,7 @@ impl Source {
             Self::Inline(inline) => {
                 inline.take_worker().map(|worker| Reader::Inline(Box::new(worker)))
             }
+            Self::Redirect(alone, ..) => alone.take().map(Reader::Redirect),
         }
     }
 }
@@ -69,23 +87,37 @@ impl Source {
 pub(super) enum Reader {
     Tap(Box<Consumer>),
     Inline(Box<Worker>),
+    Redirect(Box<Alone>),
 }
 
 impl Reader {
     /// Works at the desk until `stop`.
     pub(super) fn run(&mut self, desk: &mut Desk, stop: &AtomicBool) -> Result<(), TapError> {
+        let event = desk.questions.as_ref().map(|queue| queue.event());
+        let wake = event.as_ref().map(|event| event.as_fd());
         let (result, skipped) = match self {
             Self::Tap(consumer) => {
-                // Both callbacks use it, one at a time.
+                // The callbacks use it, one at a time.
                 let shared = RefCell::new(&mut *desk);
                 let result = consumer.run(
                     stop,
                     &mut |frame, stamp| shared.borrow_mut().frame(frame, stamp, &mut |_| {}),
                     &mut |now| shared.borrow_mut().idle(Some(now)),
+                    &mut || shared.borrow_mut().aside(),
+                    wake,
                 );
                 (result, consumer.skipped())
             }
-            Self::Inline(worker) => (worker.run(stop, desk), worker.skipped()),
+            Self::Inline(worker) => (worker.run(stop, desk, wake), worker.skipped()),
+            Self::Redirect(alone) => {
+                let shared = RefCell::new(&mut *desk);
+                let result = alone.run(
+                    stop,
+                    &mut |frame, stamp, also| shared.borrow_mut().frame(frame, stamp, also),
+                    &mut |now| shared.borrow_mut().idle(Some(now)),
+                );
+                (result.map_err(|source| TapError::waiting("cannot wait for INVITEs", source)), 0)
+            }
         };
         desk.idle(None);
         desk.skipped(skipped);
@@ -100,6 +132,10 @@ impl Scoring for Desk {
 
     fn idle(&mut self, now: Timestamp) {
         Desk::idle(self, Some(now));
+    }
+
+    fn aside(&mut self) -> bool {
+        Desk::aside(self)
     }
 
     fn stats(&mut self, stats: &JudgeStats, lost: u64) {
