@@ -1,9 +1,12 @@
 //! From features to a verdict: level, tags, reasons.
 
+mod listed;
 mod tags;
 
 use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
+pub use listed::{Effect, ListRules};
+pub(crate) use listed::{feature as list_feature, rule};
 pub use tags::tags;
 
 use crate::features::says;
@@ -36,6 +39,18 @@ impl Thresholds {
             Level::Medium
         } else {
             Level::Low
+        }
+    }
+}
+
+impl Thresholds {
+    /// Score from which a level begins.
+    pub const fn begin(&self, level: Level) -> u8 {
+        match level {
+            Level::Low => 0,
+            Level::Medium => self.medium,
+            Level::High => self.high,
+            Level::Critical => self.critical,
         }
     }
 }
@@ -112,6 +127,20 @@ impl Reasons {
         let mut list = [none; REASONS];
         list.copy_from_slice(&found[..REASONS]);
         Self { list, count: count.min(REASONS) }
+    }
+
+    /// Says `reason` first, in place of another that says the same in words.
+    pub(crate) fn first(&mut self, reason: Reason) {
+        let text = |reason: &Reason| says(reason.feature, reason.value).0;
+        let shown = &mut self.list[..self.count];
+        let same = shown.iter().position(|known| text(known) == text(&reason));
+        if same.is_none() && self.count < REASONS {
+            self.count += 1;
+        }
+        // What stood there, or the last, makes room.
+        let end = same.unwrap_or(self.count - 1);
+        self.list[..=end].rotate_right(1);
+        self.list[0] = reason;
     }
 
     /// Strongest first.

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     config::Config,
     engine::Engine,
+    env::Env,
     metrics::{self, Latency, Shared},
     model::Model,
     tap::{Consumer, Tap, TapError, wall},
@@ -86,6 +87,7 @@ pub(super) fn run(
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
     let fresh = Arc::new(Fresh::default());
+    let env = Arc::clone(engine.env());
     let mut desk = Desk {
         engine,
         snapshots: Snapshots::start(config),
@@ -107,7 +109,7 @@ pub(super) fn run(
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config, model, &shared, &fresh, &mut tap)?;
+    wait(&stop, config, model, env, &shared, &fresh, &mut tap)?;
     stop.store(true, Ordering::Release);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
@@ -133,6 +135,7 @@ fn wait(
     stop: &AtomicBool,
     config: &Config,
     model: &Arc<Model>,
+    env: Arc<Env>,
     shared: &Arc<Shared>,
     fresh: &Fresh,
     tap: &mut Tap,
@@ -157,7 +160,7 @@ fn wait(
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
             () = ended => Ok(()),
-            () = keeping::watch(config, model, fresh) => Ok(()),
+            () = keeping::watch(config, model, env, fresh) => Ok(()),
             result = serve => {
                 stop.store(true, Ordering::Release);
                 result.map_err(anyhow::Error::from)
