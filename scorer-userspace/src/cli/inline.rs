@@ -74,6 +74,8 @@ pub(super) fn run(args: &InlineArgs) -> anyhow::Result<ExitCode> {
         bail!("inline mode on {carrier} has left nothing in {}", config.inline.pins.display());
     }
     config.inline.observe |= args.observe;
+    // What policy would do is said in the verdicts then.
+    config.engine.env.observe |= config.inline.observe;
     if let Some(mode) = args.mode {
         config.tap.mode = mode.into();
     }

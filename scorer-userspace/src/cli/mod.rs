@@ -10,8 +10,11 @@ mod features;
 mod inline;
 mod keeping;
 mod label;
+mod list;
 mod live;
 mod model;
+mod policy;
+mod recorded;
 mod redirect;
 mod replay;
 mod simulate;
@@ -52,6 +55,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// Say what a call was: fraud or genuine
     Label(label::LabelArgs),
+    /// Look at lists of allowed and denied callers, and change them
+    List(list::ListArgs),
+    /// Check a policy, explain what it does to a call, try it on past calls
+    Policy(policy::PolicyArgs),
     /// Look at models, change which one scores, put one on trial
     Model(model::ModelArgs),
     /// Make labelled carrier traffic, genuine and fraudulent
@@ -113,6 +120,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Label(args) => label::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Vectors(args) => vectors::run(&args),

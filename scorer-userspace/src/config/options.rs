@@ -3,6 +3,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
+use scorer_common::verdict::Level;
 use toml::Value;
 
 use super::Config;
@@ -57,6 +58,19 @@ fn listener(value: &Value) -> Result<SocketAddr, String> {
     text(value)?
         .parse()
         .map_err(|_| "must be an address and a port, such as \"127.0.0.1:9464\"".to_owned())
+}
+
+/// A level that scores are lifted to; `None` for none.
+fn floor(value: &Value) -> Result<Option<Level>, String> {
+    match text(value)? {
+        "off" => Ok(None),
+        name => Level::ALL
+            .into_iter()
+            .skip(1)
+            .find(|level| level.name() == name)
+            .map(Some)
+            .ok_or_else(|| "must be \"off\", \"medium\", \"high\" or \"critical\"".to_owned()),
+    }
 }
 
 fn list<'a, T>(
@@ -259,8 +273,44 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         key: "lists.files",
         default: "[]",
-        doc: "CSV files of allow and deny lists (docs/numbers.md); read again when they change.",
+        doc: "CSV files of allow and deny lists (docs/lists.md); read again when they change.",
         set: |c, v| Ok(c.engine.env.lists = texts(v)?.into_iter().map(Into::into).collect()),
+    },
+    Opt {
+        key: "lists.store",
+        default: "# none",
+        doc: "SQLite file of allow and deny lists (`scorer list`), beside the files; changes are live within a second.",
+        set: |c, v| Ok(c.engine.env.store = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "lists.deny_level",
+        default: "\"critical\"",
+        doc: "Level that a call of a denied number, range, source, trunk or profile has at least: \"off\", \"medium\", \"high\" or \"critical\".",
+        set: |c, v| Ok(c.engine.lists.deny = floor(v)?),
+    },
+    Opt {
+        key: "lists.deny_fingerprint_level",
+        default: "\"high\"",
+        doc: "The same where nothing but the header fingerprint is denied: others may share it.",
+        set: |c, v| Ok(c.engine.lists.deny_fingerprint = floor(v)?),
+    },
+    Opt {
+        key: "lists.allow_caps",
+        default: "true",
+        doc: "An allowed caller that the signalling does not contradict scores below `levels.medium`.",
+        set: |c, v| Ok(c.engine.lists.allow = flag(v)?),
+    },
+    Opt {
+        key: "policy.file",
+        default: "# none",
+        doc: "Rules that say what is done with calls (TOML, docs/policy.md); read again within a second of a change. Without it every call passes.",
+        set: |c, v| Ok(c.engine.env.policy = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "policy.observe",
+        default: "false",
+        doc: "Decide everything, but act with pass; verdicts show what would have been done.",
+        set: |c, v| Ok(c.engine.env.observe = flag(v)?),
     },
     Opt {
         key: "sources.database",

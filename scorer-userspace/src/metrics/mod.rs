@@ -11,11 +11,12 @@ pub use histogram::Latency;
 pub use server::{MetricsError, serve};
 pub use table::{FAMILIES, Family, markdown};
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::{
     capture::AssemblerStats,
     engine::{EngineStats, TrialStats},
+    env::Env,
     inline::JudgeStats,
     model::{Day, InUse},
     tap::CounterReader,
@@ -52,6 +53,9 @@ pub struct Snapshot {
     pub trial: TrialStats,
     /// How far calls are from those of training.
     pub drift: Option<Arc<Day>>,
+    /// What calls are judged by: lists, policy with its counts. Weak, so that the scoring
+    /// thread, which replaces this copy, is never the one that frees it.
+    pub env: Weak<Env>,
 }
 
 /// What became of frames in inline mode.

@@ -86,6 +86,15 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
         match (sample.name, sample.label) {
             ("verdicts", Some((_, level))) => add("scorer_verdicts_total", level, sample.value),
             ("verdict_tags", Some((_, tag))) => add("scorer_verdict_tags_total", tag, sample.value),
+            ("verdict_actions", Some((_, action))) => {
+                add("scorer_verdict_actions_total", action, sample.value);
+            }
+            ("observed_actions", Some((_, action))) => {
+                add("scorer_policy_observed_total", action, sample.value);
+            }
+            ("listed_calls", Some((_, effect))) => {
+                add("scorer_listed_calls_total", effect, sample.value);
+            }
             (_, Some((_, cause))) => add("scorer_parse_failures_total", cause, sample.value),
             (name, None) => add("scorer_calls_total", name, sample.value),
         }
@@ -111,6 +120,17 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     ] {
         if let Some(model) = model {
             add(name, &format!("{} {:016x}", model.name(), model.id()), 1);
+        }
+    }
+    if let Some(env) = snapshot.env.upgrade() {
+        add("scorer_list_entries", "", env.lists.len() as u64);
+        add("scorer_list_index_bytes", "", env.lists.bytes() as u64);
+        for rule in env.policy.iter().flat_map(|policy| policy.rules()) {
+            let name = match rule.dry_run {
+                true => "scorer_policy_dry_run_hits_total",
+                false => "scorer_policy_rule_hits_total",
+            };
+            add(name, &rule.name, rule.hits());
         }
     }
     let trial = &snapshot.trial;

@@ -45,6 +45,8 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         features: &[1.5, f32::NAN],
         reasons: &reasons,
         model: "m-1",
+        lists: crate::lists::ListSet::default(),
+        listed: None,
         decision: crate::policy::Decision::PASS,
     };
     let mut out = Vec::new();

@@ -181,6 +181,7 @@ pub(super) fn snapshot(engine: &Engine, skipped: u64) -> Snapshot {
         },
         trial: *engine.trial(),
         drift: engine.drift(),
+        env: Arc::downgrade(engine.env()),
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
 use crate::{
     config::Config,
     engine::Engine,
+    env::Env,
     metrics::{self, Latency, Shared},
     model::Model,
     tap::wall,
@@ -96,6 +97,7 @@ pub(super) fn run(
         .context("cannot start the writer")?;
     let keeper = ways.keep()?;
     let fresh = Arc::new(Fresh::default());
+    let env = Arc::clone(engine.env());
     let mut desk = Desk {
         engine,
         snapshots: Snapshots::start(config),
@@ -118,7 +120,7 @@ pub(super) fn run(
         })
         .context("cannot start the scoring thread")?;
 
-    let waited = wait(&stop, config, model, &shared, &fresh, (&mut source, &ways));
+    let waited = wait(&stop, config, model, env, &shared, &fresh, (&mut source, &ways));
     stop.store(true, Ordering::Release);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
@@ -148,6 +150,7 @@ fn wait(
     stop: &AtomicBool,
     config: &Config,
     model: &Arc<Model>,
+    env: Arc<Env>,
     shared: &Arc<Shared>,
     fresh: &Fresh,
     (source, ways): (&mut Source, &Ways),
@@ -174,7 +177,7 @@ fn wait(
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
             () = ended => Ok(()),
-            () = keeping::watch(config, model, fresh) => Ok(()),
+            () = keeping::watch(config, model, env, fresh) => Ok(()),
             result = ways.serve() => result,
             result = serve => {
                 stop.store(true, Ordering::Release);

@@ -66,6 +66,8 @@ pub(crate) mod tests {
             features: &[],
             reasons: &[],
             model: "m-1",
+            lists: crate::lists::ListSet::default(),
+            listed: None,
             decision,
         })
     }
