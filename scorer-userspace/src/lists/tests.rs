@@ -385,11 +385,11 @@ fn changes_are_followed_one_by_one() {
     assert!(matches!(reader.look(), Ok(News::All)) && reader.denied("+441632975999"));
 
     // Held by another: what was read stays, and comes up to date afterwards.
+    drop(store);
+    reader.follower.forget();
     let blocker = rusqlite::Connection::open(&path).expect("open");
     blocker.pragma_update(None, "locking_mode", "exclusive").expect("set");
-    drop(store);
     blocker.execute_batch("BEGIN EXCLUSIVE").expect("held");
-    reader.follower.forget();
     let held = reader.look();
     assert!(reader.denied("+441632975999"), "{held:?}");
     blocker.execute_batch("ROLLBACK").expect("let go");

@@ -98,6 +98,7 @@ fn keys_and_types_are_the_documented_ones() {
         "action",
         "tags",
         "reasons",
+        "rule",
         "model",
         "latency_ns",
     ];
