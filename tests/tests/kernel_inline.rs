@@ -174,6 +174,7 @@ fn cancel_and_ack_follow_their_invite() {
         let before = busy(&kernel);
         kernel.run(&message(method, "another"));
         assert_eq!(busy(&kernel), before);
+        kernel.records();
     }
     let before = busy(&kernel);
     kernel.run(&message("BYE", "followed@h"));

@@ -51,8 +51,11 @@ impl Pair {
         ])?;
         let mut pair = Self { address: [0; 6], inner };
         // Frames come from addresses that are routed elsewhere: 2 asks only that they
-        // are routed at all (RFC 3704, loose mode). No neighbours are looked for.
+        // are routed at all (RFC 3704, loose mode). The kernel grants that only to
+        // interfaces with an address; this one is used for nothing else.
         setting(&outer, "rp_filter", "2")?;
+        let own = format!("169.254.255.{}/32", ifindex % 250 + 1);
+        ip(&["address", "add", &own, "dev", &outer, "scope", "link", "noprefixroute"])?;
         for end in [&pair.inner, &outer] {
             // No addresses of its own, which would be announced.
             let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/addr_gen_mode"), "1");
