@@ -16,6 +16,7 @@ pub mod config;
 pub mod engine;
 pub mod env;
 pub mod features;
+pub mod gate;
 pub mod geo;
 pub mod history;
 pub mod inline;

@@ -7,6 +7,7 @@
 mod config;
 mod doctor;
 mod features;
+mod gate;
 mod inline;
 mod keeping;
 mod label;
@@ -45,6 +46,8 @@ enum Command {
     Inline(inline::InlineArgs),
     /// Answer a router's INVITEs with verdicts: a SIP redirect server on UDP, without XDP.
     Redirect(redirect::RedirectArgs),
+    /// Rules that the kernel obeys by itself: drop, mark or allow sources, numbers, fingerprints
+    Gate(gate::GateArgs),
     /// Score the calls in capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
     /// List the features that models see.
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Tap(args) => tap::run(&args),
         Command::Inline(args) => inline::run(&args),
         Command::Redirect(args) => redirect::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -2,13 +2,17 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::{
     Common,
     live::{self, Source},
 };
-use crate::tap::{Mode, Tap};
+use crate::{
+    config::Config,
+    tap::{Mode, Pins, Tap, TapError},
+};
 
 #[derive(Args, Debug)]
 pub(super) struct TapArgs {
@@ -21,6 +25,12 @@ pub(super) struct TapArgs {
     /// Save the frames that were looked at, with the kernel's stamps
     #[arg(long, value_name = "FILE.pcap")]
     save: Option<PathBuf>,
+    /// Leave the program on its interfaces at the end, so that the gate's rules go on (`scorer gate`)
+    #[arg(long)]
+    keep: bool,
+    /// Take off what --keep has left on the first interface, and end
+    #[arg(long, conflicts_with = "keep")]
+    remove: bool,
     /// Serve Prometheus metrics here, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
@@ -57,6 +67,12 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
     if let Some(mode) = args.mode {
         config.tap.mode = mode.into();
     }
+    if args.remove {
+        return remove(&config);
+    }
+    if args.keep {
+        config.tap.keep = Some(config.inline.pins.clone());
+    }
     // Callers choose Call-IDs and numbers.
     config.engine.history.secret = true;
     config.engine.assembler.secret = true;
@@ -65,4 +81,18 @@ pub(super) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
     live::run(&config, &model, args.save.as_deref(), || {
         Ok(Source::Tap(Box::new(Tap::attach(&config.tap)?)))
     })
+}
+
+fn remove(config: &Config) -> anyhow::Result<ExitCode> {
+    let Some(first) = config.tap.interfaces.first() else {
+        return Err(TapError::NoInterface.into());
+    };
+    let root = &config.inline.pins;
+    let Some(pins) = Pins::existing(root, &format!("tap-{first}")) else {
+        bail!("`scorer tap --keep` has left nothing on {first} in {}", root.display());
+    };
+    let folder = pins.folder().to_owned();
+    pins.remove().with_context(|| format!("cannot remove {}", folder.display()))?;
+    log::info!("the program was taken off");
+    Ok(ExitCode::SUCCESS)
 }

@@ -59,7 +59,12 @@ impl Tap {
                     .map_err(|_| TapError::NoSuchInterface { name: name.clone() })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let mut ebpf = load(config, None)?;
+        let keep = config.keep.as_deref().map(|root| {
+            // One set of maps for all interfaces, named by the first.
+            Pins::new(root, &format!("tap-{}", config.interfaces[0]))
+        });
+        let pins = keep.transpose()?;
+        let mut ebpf = load(config, pins.as_ref())?;
         // Only a debug build of the object logs; of others there is nothing to read.
         let logger = aya_log::EbpfLogger::init(&mut ebpf).ok();
         // Before any map is taken out: the program refers to them by descriptor.
@@ -72,7 +77,15 @@ impl Tap {
         let mut attached = Vec::new();
         let mut promiscuous = Vec::new();
         for (name, ifindex) in interfaces {
-            let (_, native) = attach(program, name, ifindex, config.mode)?;
+            let native = match &pins {
+                None => attach(program, name, ifindex, config.mode)?.1,
+                Some(pins) => {
+                    let link = format!("link-{name}");
+                    let how = pins.attach(program, &link, (name, ifindex), config.mode)?;
+                    // Where it took another's place, that one's mode.
+                    how.unwrap_or(config.mode != Mode::Generic)
+                }
+            };
             attached.push(Attached { interface: name.clone(), ifindex, native });
             if config.promiscuous {
                 promiscuous.push(make_promiscuous(name, ifindex)?);

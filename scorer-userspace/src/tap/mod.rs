@@ -52,6 +52,9 @@ pub struct TapConfig {
     pub spin: Duration,
     /// Receive frames addressed to others, as on a mirror port.
     pub promiscuous: bool,
+    /// Folder in a BPF file system where the program is kept on its interfaces when this
+    /// process ends, so that the gate goes on; `None` takes it off then.
+    pub keep: Option<std::path::PathBuf>,
     /// BPF object instead of the built-in one: a debug build that logs.
     pub object: Option<std::path::PathBuf>,
 }
@@ -67,6 +70,7 @@ impl Default for TapConfig {
             cpu: None,
             spin: Duration::from_micros(200),
             promiscuous: true,
+            keep: None,
             object: None,
         }
     }
