@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{
         Arc,
@@ -22,6 +22,7 @@ use scorer::{
 };
 use scorer_common::verdict::Action;
 use scorer_tests::{
+    frames::invite,
     lab::{EDGE, Lab, Running},
     scorer as binary,
     shared::{self, root},
@@ -94,34 +95,103 @@ fn calls_go_on_or_are_refused_as_policy_says() {
     assert_eq!((events.malformed.get(), events.send_failed.get()), (0, 0));
 }
 
+/// `scorer redirect` at the edge.
+struct Answering {
+    process: Running,
+    out: PathBuf,
+    words: PathBuf,
+}
+
+impl Answering {
+    /// Starts it with a configuration, and waits until it answers.
+    fn start(lab: &Lab, folder: &Path, config: &str) -> Self {
+        let path = |name: &str| folder.join(name);
+        let (out, words) = (path("out"), path("words"));
+        std::fs::write(path("scorer.toml"), config).expect("written");
+        let mut command = lab.edge(binary::binary());
+        command.args(["redirect", "--listen", &format!("{EDGE}:5070"), "--format", "jsonl"]);
+        command.arg("--config").arg(path("scorer.toml")).stdin(Stdio::null());
+        command.stdout(File::create(&out).expect("a file"));
+        command.stderr(File::create(&words).expect("a file"));
+        let process = Running(command.spawn().expect("scorer starts"));
+        let said = || std::fs::read_to_string(&words).unwrap_or_default();
+        let start = Instant::now();
+        while !said().contains("answering INVITEs") {
+            assert!(start.elapsed() < Duration::from_secs(10), "it does not come up: {}", said());
+            sleep(Duration::from_millis(20));
+        }
+        Self { process, out, words }
+    }
+
+    /// Ends it; its verdicts and what it said.
+    fn finish(self) -> (String, String) {
+        self.process.signal(nix::sys::signal::Signal::SIGINT);
+        assert!(self.process.wait().success());
+        let read = |path: &Path| std::fs::read_to_string(path).expect("output");
+        (read(&self.out), read(&self.words))
+    }
+}
+
+#[test]
+fn a_policy_decides_what_is_answered() {
+    if !shared::privileged() {
+        return;
+    }
+    let (lab, folder) = (Lab::new(), tempfile::tempdir().expect("a folder"));
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(
+        &policy,
+        "[destinations]\nunwanted = \"+442079460607\"\nwatched = \"+442079460700\"\n\
+         [[rule]]\nname = \"open\"\ndestination = \"unwanted\"\naction = \"reject\"\nresponse = 607\n\
+         [[rule]]\nname = \"desk\"\ndestination = \"watched\"\naction = \"divert\"\n\
+         divert = { user = \"fraud-desk\", host = \"192.0.2.9:5080\" }\n\
+         [[rule]]\nname = \"rest\"\nscore_from = 0\naction = \"pass\"\n",
+    )
+    .expect("written");
+    let config = format!("[policy]\nfile = \"{}\"\n", policy.display());
+    let scorer = Answering::start(&lab, folder.path(), &config);
+    assert!(asks(&lab, folder.path(), "redirect_302.xml", 50, 100));
+    assert!(asks(&lab, folder.path(), "redirect_607.xml", 50, 100));
+    let diverted = lab.inside_edge(|| {
+        let router = std::net::UdpSocket::bind((EDGE, 6000)).expect("bound");
+        router.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        let invite = invite("diverted@h")
+            .replace("+442079460123", "+442079460700")
+            .replace("5060;branch=", "5060;rport;branch=");
+        let mut answers = Vec::new();
+        // Twice: a retransmission gets the same to the byte.
+        for _ in 0..2 {
+            router.send_to(invite.as_bytes(), (EDGE, 5070)).expect("sent");
+            let mut bytes = [0; 4096];
+            let (length, _) = router.recv_from(&mut bytes).expect("an answer");
+            answers.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        }
+        answers
+    });
+    let (lines, words) = scorer.finish();
+    assert_eq!(diverted[0], diverted[1]);
+    let contact = "Contact: <sip:fraud-desk@192.0.2.9:5080;user=phone>\r\n";
+    assert!(diverted[0].contains(contact), "{}", diverted[0]);
+    assert_eq!(lines.matches("\"action\":\"reject\"").count(), 50, "{words}");
+    assert!(words.contains("answers: 302 51, 607 50"), "{words}");
+    assert!(words.contains("retransmissions 1"), "{words}");
+}
+
 #[test]
 fn the_command_answers_a_router() {
     if !shared::privileged() {
         return;
     }
     let (lab, folder) = (Lab::new(), tempfile::tempdir().expect("a folder"));
-    let (out, words) = (folder.path().join("out"), folder.path().join("words"));
-    let mut command = lab.edge(binary::binary());
-    command.args(["redirect", "--listen", &format!("{EDGE}:5070"), "--format", "jsonl"]);
-    command.stdin(Stdio::null()).stdout(File::create(&out).expect("a file"));
-    command.stderr(File::create(&words).expect("a file"));
-    let scorer = Running(command.spawn().expect("scorer starts"));
-    let said = || std::fs::read_to_string(&words).unwrap_or_default();
-    let start = Instant::now();
-    while !said().contains("answering INVITEs") {
-        assert!(start.elapsed() < Duration::from_secs(10), "it does not come up: {}", said());
-        sleep(Duration::from_millis(20));
-    }
+    let scorer = Answering::start(&lab, folder.path(), "");
     // Routers probe with OPTIONS.
     let mut probe = sip::sipp(&lab, folder.path());
     probe.arg("-sf").arg(root().join("tests/scenarios/options.xml"));
     probe.args(["-m", "1", &format!("{EDGE}:5070")]);
     assert!(probe.status().expect("sipp runs").success());
-    assert!(asks(&lab, folder.path(), "redirect_302.xml", 300, 100), "{}", said());
-    scorer.signal(nix::sys::signal::Signal::SIGINT);
-    assert!(scorer.wait().success());
-    let words = said();
-    assert_eq!(std::fs::read_to_string(&out).expect("lines").lines().count(), 300, "{words}");
+    assert!(asks(&lab, folder.path(), "redirect_302.xml", 300, 100));
+    let (lines, words) = scorer.finish();
+    assert_eq!(lines.lines().count(), 300, "{words}");
     assert!(words.contains("redirect: invites 300, scored 300, acks 300, options 1"), "{words}");
     assert!(words.contains("answers: 200 1, 302 300"), "{words}");
     assert!(words.contains("whoever reaches it"), "it warns: {words}");
