@@ -64,7 +64,7 @@ mod tests {
     use std::mem::offset_of;
 
     use proptest::prelude::*;
-    use scorer_common::Verdict;
+    use scorer_common::{Verdict, verdict::Tag};
 
     use super::{RECORD, bytes, key, parse};
 
@@ -88,6 +88,16 @@ mod tests {
             offset_of!(Verdict, latency),
         ];
         assert_eq!(places, [0, 1, 2, 3, 4, 8, 16, 24, 32, 40, 50, 56, 60]);
+    }
+
+    #[test]
+    fn the_document_names_every_tag() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verdict-abi.md");
+        let text = std::fs::read_to_string(path).expect("the document");
+        for tag in Tag::ALL {
+            let row = format!("| {} | `{}` | {} |", *tag as u8, tag.name(), tag.help().trim());
+            assert!(text.contains(&row), "{row} is not in docs/verdict-abi.md");
+        }
     }
 
     /// Vectors of the algorithm's authors (draft-eastlake-fnv, appendix C).
