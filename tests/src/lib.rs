@@ -5,6 +5,7 @@ pub mod bump;
 pub mod frames;
 pub mod kernel;
 pub mod lab;
+pub mod reader;
 pub mod scorer;
 pub mod shared;
 pub mod sip;
