@@ -19,7 +19,7 @@ use scorer::{
 };
 use scorer_common::{
     Verdict,
-    verdict::{Level, NO_REASON, Tags},
+    verdict::{Level, NO_REASON, Tag, Tags},
 };
 use scorer_tests::{
     frames::{invite, udp4},
@@ -67,7 +67,7 @@ fn assert_same(record: &Verdict, line: &Value) {
     assert_eq!(record.version, scorer_common::verdict::VERSION);
     assert_eq!(line["score"], record.score);
     assert_eq!(line["level"], Level::ALL[usize::from(record.level)].name());
-    let tags: Vec<_> = Tags(record.tags).iter().map(|tag| tag.name()).collect();
+    let tags: Vec<_> = Tags(record.tags).iter().map(Tag::name).collect();
     assert_eq!(line["tags"], Value::from(tags));
     let stamp = String::from_utf8(Timestamp(record.timestamp).rfc3339().to_vec()).expect("text");
     assert_eq!(line["ts"], stamp);

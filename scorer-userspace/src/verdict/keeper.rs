@@ -51,7 +51,7 @@ impl Keeper {
     fn read(&mut self) -> bool {
         let Self { mail, recent, redirect } = self;
         for count in 0..BATCH {
-            let Some(letter) = mail.next() else { return count > 0 };
+            let Some(letter) = mail.take() else { return count > 0 };
             match letter {
                 Letter::Verdict(entry) => {
                     if let Some(redirect) = redirect {

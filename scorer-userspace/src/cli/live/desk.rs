@@ -109,7 +109,7 @@ impl Desk {
     /// nothing.
     pub(in crate::cli) fn aside(&mut self) -> bool {
         for count in 0..QUESTIONS_AT_ONCE {
-            let question = self.questions.as_mut().and_then(Questions::next);
+            let question = self.questions.as_mut().and_then(Questions::take);
             let Some(question) = question else { return count > 0 };
             let frame = Frame {
                 link: LinkType::Ethernet,

@@ -14,7 +14,10 @@ use crate::{
     metrics::InlineStats,
     tap::{Consumer, CounterReader, Tap, TapError},
     time::Timestamp,
-    verdict::redirect::{Alone, RedirectStats},
+    verdict::{
+        recent::Questions,
+        redirect::{Alone, RedirectStats},
+    },
 };
 
 /// Where packets come from.
@@ -93,7 +96,7 @@ pub(super) enum Reader {
 impl Reader {
     /// Works at the desk until `stop`.
     pub(super) fn run(&mut self, desk: &mut Desk, stop: &AtomicBool) -> Result<(), TapError> {
-        let event = desk.questions.as_ref().map(|queue| queue.event());
+        let event = desk.questions.as_ref().map(Questions::event);
         let wake = event.as_ref().map(|event| event.as_fd());
         let (result, skipped) = match self {
             Self::Tap(consumer) => {

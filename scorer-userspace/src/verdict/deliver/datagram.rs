@@ -90,6 +90,10 @@ impl Datagrams {
         if result.is_err_and(is_missing) {
             // Another may have taken the address over. For UDP the error is an
             // earlier datagram's, and this one was not sent.
+            if self.stats.udp {
+                self.stats.error.store(Errno::ECONNREFUSED as i32, Ordering::Relaxed);
+                self.stats.missing.add();
+            }
             self.connected = self.connect().is_ok();
             if self.connected {
                 result = send(self.fd(), bytes, flags);
@@ -205,5 +209,6 @@ mod tests {
         let length = again.recv(&mut bytes).expect("a datagram");
         assert_eq!(&bytes[..length], b"again");
         assert_eq!(datagrams.stats().failed.get(), 0);
+        assert!(datagrams.stats().missing.get() > 0);
     }
 }

@@ -176,14 +176,18 @@ impl Deliveries {
             if let Some(map) = map {
                 if map.put(key, &record) { ways.map_sent.add() } else { ways.map_failed.add() }
             }
-            records.iter_mut().for_each(|receiver| receiver.send(&record));
+            for receiver in records {
+                receiver.send(&record);
+            }
         }
         if lines.is_empty() && recent.is_none() {
             return;
         }
         line.clear();
         json_line(assessment, *style, Some(latency), line);
-        lines.iter_mut().for_each(|receiver| receiver.send(line));
+        for receiver in lines.iter_mut() {
+            receiver.send(line);
+        }
         if let Some(recent) = recent {
             if line.len() > LONGEST_KEPT {
                 line.clear();

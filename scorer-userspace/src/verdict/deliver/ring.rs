@@ -300,9 +300,7 @@ mod tests {
         });
     }
 
-    /// The file mapped a second time, as a reader has it.
-    struct MapOf(memmap2::MmapRaw);
-
+    #[expect(clippy::cast_ptr_alignment, reason = "pages and slots are aligned")]
     impl MapOf {
         fn new(path: &Path) -> Self {
             let file = std::fs::OpenOptions::new().read(true).write(true).open(path).expect("open");
@@ -321,4 +319,7 @@ mod tests {
             unsafe { &*self.0.as_ptr().add(offset).cast::<Slot>() }
         }
     }
+
+    /// The file mapped a second time, as a reader has it.
+    struct MapOf(memmap2::MmapRaw);
 }

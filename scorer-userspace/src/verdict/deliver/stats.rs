@@ -101,7 +101,7 @@ impl DeliveryStats {
             ("udp_sent", "UDP datagrams sent.", sum(true, |r| &r.sent)),
             (
                 "udp_missing",
-                "UDP datagrams to nobody, as far as the other host says.",
+                "UDP datagrams of which the other host said that nobody is there; they count as sent, too.",
                 sum(true, |r| &r.missing),
             ),
             ("udp_full", "UDP datagrams for which the socket had no room.", sum(true, |r| &r.full)),

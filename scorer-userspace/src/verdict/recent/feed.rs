@@ -76,7 +76,7 @@ impl Feed {
 
 impl Mail {
     /// The next letter.
-    pub fn next(&mut self) -> Option<Letter> {
+    pub fn take(&mut self) -> Option<Letter> {
         self.letters.pop().ok()
     }
 
@@ -156,7 +156,7 @@ impl Asker {
 
 impl Questions {
     /// The next one.
-    pub fn next(&mut self) -> Option<Question> {
+    pub fn take(&mut self) -> Option<Question> {
         self.queue.pop().ok()
     }
 

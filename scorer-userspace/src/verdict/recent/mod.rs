@@ -87,7 +87,7 @@ pub(crate) mod tests {
         };
         let sent = (0..5_000).take_while(|i| send(&mut feed, &i.to_string())).count();
         assert_eq!(sent, 1024);
-        let Some(Letter::Verdict(first)) = mail.next() else { panic!("no letter") };
+        let Some(Letter::Verdict(first)) = mail.take() else { panic!("no letter") };
         assert_eq!((first.call_id(), first.from_tag()), (&b"0"[..], &b"t"[..]));
         // The letter is out, its entry is not back.
         assert!(!send(&mut feed, "x"));
@@ -95,7 +95,7 @@ pub(crate) mod tests {
         assert!(send(&mut feed, "x"));
         drop(feed);
         let mut left = 0;
-        while mail.next().is_some() {
+        while mail.take().is_some() {
             left += 1;
         }
         assert!(left == 1024 && mail.is_over());

@@ -12,6 +12,7 @@ use super::{Entry, ident};
 
 /// A bounded number of verdicts; the oldest makes room.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "entries come and go by their boxes, unmoved")]
 pub struct Table {
     entries: Vec<Box<Entry>>,
     /// From hashes of Call-ID, and of Call-ID and From tag, to places.

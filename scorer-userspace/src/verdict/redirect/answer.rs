@@ -138,7 +138,7 @@ pub(super) const fn phrase(code: u16) -> &'static str {
         606 => "Not Acceptable",
         607 => Response::Unwanted.phrase(),
         608 => Response::Rejected.phrase(),
-        300..400 => "Redirected",
+        _ if code < 400 => "Redirected",
         _ => "Refused",
     }
 }
@@ -167,7 +167,9 @@ mod tests {
         assessed("x", "t", decision, |assessment| {
             let mut assessment = *assessment;
             let mut tags = Tags::NONE;
-            tag.into_iter().for_each(|tag| tags.insert(tag));
+            if let Some(tag) = tag {
+                tags.insert(tag);
+            }
             assessment.verdict.tags = tags.0;
             with_request("sip:+442079460123@h:5070;user=phone", |request| {
                 said(config, request, Some(&Outcome::of(&assessment)))

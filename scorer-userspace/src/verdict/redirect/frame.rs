@@ -82,7 +82,7 @@ mod tests {
             assert_eq!(seen, [(text.to_vec(), from)]);
         }
         let any = "192.0.2.1:1".parse().expect("one");
-        assert!(frame(&[b'x'; 65_508], any, any).is_none());
+        assert!(frame(&vec![b'x'; 65_508], any, any).is_none());
     }
 
     #[test]

@@ -76,9 +76,9 @@ mod tests {
         assert_eq!(memory.get(10), Some(&b"other"[..]));
         let large = vec![0; 60_000];
         for i in 0..2_000 {
-            memory.put(1 << 32 | i, &large, now);
+            memory.put((1 << 32) + i, &large, now);
         }
-        assert!(memory.bytes <= BYTES && memory.get(1 << 32 | 1_999).is_some());
+        assert!(memory.bytes <= BYTES && memory.get((1 << 32) + 1_999).is_some());
         let later = now + Duration::from_secs(33);
         let before = memory.answers.len();
         memory.put(1 << 40, b"y", later);

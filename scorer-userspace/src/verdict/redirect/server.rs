@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     env::contains,
-    sip::{self, HeaderName, Message, Method, Scratch, StartLine},
+    sip::{self, HeaderName, Message, Method, Scratch, StartLine, Via},
     verdict::recent::{Outcome, ident},
 };
 
@@ -364,7 +364,7 @@ fn transaction(hasher: &foldhash::quality::RandomState, request: &Message<'_>) -
     let via = request.top_via();
     let via = via.as_ref();
     hasher.hash_one((
-        via.and_then(|via| via.branch()),
+        via.and_then(Via::branch),
         via.map(|via| (via.host, via.port)),
         request.call_id(),
         from_tag(request),
