@@ -19,6 +19,7 @@ use scorer::{
     sip::{Message, Scratch},
     stir::Facts,
     time::Timestamp,
+    verdict::Thresholds,
 };
 use scorer_common::Scan;
 
@@ -131,7 +132,7 @@ fn renumber(place: &mut [u8], serial: u64) {
 /// The feature vector, group by group, and all of it.
 fn vector(c: &mut Criterion) {
     let frames: Vec<_> = (0..64).map(scorer_bench::frame).collect();
-    let env = Env::load(&EnvConfig::default()).expect("the built-in tables");
+    let env = Env::load(&EnvConfig::default(), Thresholds::default()).expect("the built-in tables");
     let (mut plan, mut scratches) = (Plan::new(), Vec::new());
     scratches.resize_with(frames.len(), Scratch::new);
     let meta = |n: u64| PacketMeta {

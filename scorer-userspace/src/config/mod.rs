@@ -9,7 +9,13 @@ mod parse;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{engine::EngineConfig, output::Style, tap::TapConfig};
+use crate::{
+    engine::EngineConfig,
+    inline::InlineConfig,
+    output::Style,
+    tap::TapConfig,
+    verdict::{deliver::DeliverConfig, redirect::RedirectConfig},
+};
 
 pub use options::{OPTIONS, Opt, example, markdown};
 pub use parse::ConfigError;
@@ -19,6 +25,8 @@ pub use parse::ConfigError;
 pub struct Config {
     /// Live capture.
     pub tap: TapConfig,
+    /// Inline mode.
+    pub inline: InlineConfig,
     /// Engine, its history and bounds.
     pub engine: EngineConfig,
     /// Model file; `None` is the one built in.
@@ -31,6 +39,10 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How verdicts are written.
     pub style: Style,
+    /// Verdicts out of band.
+    pub deliver: DeliverConfig,
+    /// The redirect server.
+    pub redirect: RedirectConfig,
     /// Where the history is kept over restarts; `None` is nowhere.
     pub snapshot: Option<PathBuf>,
     /// Time between snapshots.
@@ -80,12 +92,15 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             tap: TapConfig::default(),
+            inline: InlineConfig::default(),
             engine: EngineConfig::default(),
             model: None,
             models: ModelsConfig::default(),
             labels: None,
             metrics: None,
             style: Style::default(),
+            deliver: DeliverConfig::default(),
+            redirect: RedirectConfig::default(),
             snapshot: None,
             snapshot_every: Duration::from_mins(10),
             stir: StirConfig::default(),

@@ -26,6 +26,7 @@ pub use context::{Call, Parts};
 pub(crate) use date::seconds as date_seconds;
 pub use registry::{COUNT, FeatureDef, Group, Kind, REGISTRY, by_name, id, markdown, names};
 pub use signature::{Fingerprint, Traits};
+pub(crate) use words::listed;
 pub use words::{Said, says, write as write_reason};
 
 use crate::history::Recall;

@@ -129,6 +129,36 @@ const fn unusual(group: Group) -> &'static str {
     }
 }
 
+/// What contradicts an allow list: values that stand in a reason in place of the
+/// feature's own, which is 0 or 1.
+pub(crate) mod listed {
+    /// The call comes from elsewhere than the allowed caller's do.
+    pub(crate) const OTHER_SOURCE: f32 = 2.0;
+    /// The number shown and the network's differ, and one of them is not allowed.
+    pub(crate) const OTHER_NUMBER: f32 = 3.0;
+    /// A signature does not verify.
+    pub(crate) const BAD_SIGNATURE: f32 = 4.0;
+    /// A deny list names the call, too.
+    pub(crate) const DENIED: f32 = 5.0;
+
+    /// In words; `None` for any other value.
+    pub(crate) fn says(feature: u16, value: f32) -> Option<&'static str> {
+        use crate::features::id::{ALLOW_NUMBER, ALLOW_SOURCE};
+        Some(match (feature, value) {
+            (ALLOW_NUMBER, OTHER_SOURCE) => "allow-listed number from a source it does not use",
+            (ALLOW_NUMBER, OTHER_NUMBER) => {
+                "allow-listed number, but the one shown and the network's differ"
+            }
+            (ALLOW_NUMBER, BAD_SIGNATURE) => "allow-listed number with a signature that fails",
+            (ALLOW_NUMBER, DENIED) => "allow-listed number, but a deny list names the call",
+            (ALLOW_SOURCE, OTHER_SOURCE) => "allow-listed caller from a source it does not use",
+            (ALLOW_SOURCE, BAD_SIGNATURE) => "allow-listed source with a signature that fails",
+            (ALLOW_SOURCE, DENIED) => "allow-listed source, but a deny list names the call",
+            _ => return None,
+        })
+    }
+}
+
 /// What a value says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -151,6 +181,12 @@ pub fn says(feature: u16, value: f32) -> Option<Said> {
 
 /// The same in words, added to `out`. They are plain ASCII without quotes.
 pub fn write(feature: u16, value: f32, out: &mut Vec<u8>) {
+    if value > 1.0
+        && let Some(words) = listed::says(feature, value)
+    {
+        out.extend_from_slice(words.as_bytes());
+        return;
+    }
     let Some(said) = says(feature, value) else { return };
     let kind = TABLE.features[usize::from(feature)].kind;
     let Text { before, place, after } = &TABLE.texts[usize::from(said.text)];

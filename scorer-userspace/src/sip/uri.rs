@@ -142,7 +142,7 @@ impl<'a> Params<'a> {
 }
 
 /// Splits at the first semicolon that is not in a quoted string.
-fn split_param(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_param(text: &[u8]) -> (&[u8], &[u8]) {
     let mut from = 0;
     while let Some(at) = memchr::memchr2(b';', b'"', &text[from..]) {
         let at = from + at;

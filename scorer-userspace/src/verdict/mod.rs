@@ -1,12 +1,22 @@
 //! From features to a verdict: level, tags, reasons.
 
+pub mod deliver;
+pub mod header;
+pub mod http;
+pub mod keeper;
+mod listed;
+pub mod recent;
+pub mod redirect;
 mod tags;
+pub mod wire;
 
 use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
+pub use listed::{Effect, ListRules};
+pub(crate) use listed::{feature as list_feature, rule};
 pub use tags::tags;
 
-use crate::features::{COUNT, Group, Said, says};
+use crate::features::{COUNT, Group, Said, listed::says as listed_words, says};
 
 /// Score from which a level begins, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +46,18 @@ impl Thresholds {
             Level::Medium
         } else {
             Level::Low
+        }
+    }
+}
+
+impl Thresholds {
+    /// Score from which a level begins.
+    pub const fn begin(&self, level: Level) -> u8 {
+        match level {
+            Level::Low => 0,
+            Level::Medium => self.medium,
+            Level::High => self.high,
+            Level::Critical => self.critical,
         }
     }
 }
@@ -155,6 +177,24 @@ impl Reasons {
             }
         }
         Self { list: strongest.map(|found| found.reason), count: shown }
+    }
+
+    /// Says `reason` first, in place of another that says the same in words.
+    pub(crate) fn first(&mut self, reason: Reason) {
+        // What contradicts a list has words of its own, which no number stands for.
+        let text = |reason: &Reason| match listed_words(reason.feature, reason.value) {
+            Some(words) => (Some(words), None),
+            None => (None, says(reason.feature, reason.value).map(|said| said.text)),
+        };
+        let shown = &mut self.list[..self.count];
+        let same = shown.iter().position(|known| text(known) == text(&reason));
+        if same.is_none() && self.count < REASONS {
+            self.count += 1;
+        }
+        // What stood there, or the last, makes room.
+        let end = same.unwrap_or(self.count - 1);
+        self.list[..=end].rotate_right(1);
+        self.list[0] = reason;
     }
 
     /// Strongest first.
