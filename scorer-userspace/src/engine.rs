@@ -457,7 +457,7 @@ impl Scorer {
         self.history.scored(profile, probability);
         // From here on the score is the verdict's: what the model says, held against the
         // lists; and the policy decides by it.
-        let ruling = rule(&call.hits, &self.features, score, &self.levels, &self.lists);
+        let ruling = rule(&call.hits, &self.features, score, self.levels, self.lists);
         let level = self.levels.level(ruling.score);
         let probability =
             if ruling.score == score { probability } else { f32::from(ruling.score) / 100.0 };

@@ -94,12 +94,12 @@ fn table<K: Pod, V: Pod>(
     pins: &Pins,
     name: &'static str,
 ) -> Result<HashMap<MapData, K, V>, GateError> {
-    let data = of(name, MapData::from_pin(pins.map(name)).map_err(MapError::from))?;
+    let data = of(name, MapData::from_pin(pins.map(name)))?;
     of(name, HashMap::try_from(Map::HashMap(data)))
 }
 
 fn trie<K: Pod>(pins: &Pins, name: &'static str) -> Result<LpmTrie<MapData, K, Rule>, GateError> {
-    let data = of(name, MapData::from_pin(pins.map(name)).map_err(MapError::from))?;
+    let data = of(name, MapData::from_pin(pins.map(name)))?;
     of(name, LpmTrie::try_from(Map::LpmTrie(data)))
 }
 
@@ -126,7 +126,7 @@ impl Gate {
         let Some(pins) = Pins::existing(root, name) else {
             return Err(GateError::Nothing { path: root.join(name) });
         };
-        let data = MapData::from_pin(pins.map(maps::SETTINGS)).map_err(MapError::from);
+        let data = MapData::from_pin(pins.map(maps::SETTINGS));
         let settings = of(maps::SETTINGS, data)?;
         Ok(Self {
             source4: trie(&pins, maps::GATE_SOURCE4)?,
@@ -253,19 +253,19 @@ impl Gate {
                 (rule.expires != 0).then(|| Duration::from_nanos(rule.expires.saturating_sub(now)));
             all.push(Entry { subject, action: rule.action, left });
         };
-        for item in self.source4.iter() {
+        for item in &self.source4 {
             let (key, rule) = of(maps::GATE_SOURCE4, item)?;
             put(Subject::Source(IpAddr::from(key.data()), key.prefix_len() as u8), rule);
         }
-        for item in self.source6.iter() {
+        for item in &self.source6 {
             let (key, rule) = of(maps::GATE_SOURCE6, item)?;
             put(Subject::Source(IpAddr::from(key.data()), key.prefix_len() as u8), rule);
         }
-        for item in self.fingerprints.iter() {
+        for item in &self.fingerprints {
             let (key, rule) = of(maps::GATE_FINGERPRINT, item)?;
             put(Subject::Fingerprint(key), rule);
         }
-        for item in self.numbers.iter() {
+        for item in &self.numbers {
             let (key, rule) = of(maps::GATE_NUMBER, item)?;
             put(Subject::Number(key), rule);
         }

@@ -207,6 +207,9 @@ pub fn listen(address: &str, port: u16) -> UdpSocket {
 }
 
 /// Everything that waits at a socket, and what comes within `pause` of the last.
+///
+/// # Panics
+/// When the socket takes no time-out.
 pub fn drain(socket: &UdpSocket, pause: Duration) -> Vec<Vec<u8>> {
     socket.set_read_timeout(Some(pause)).expect("a time-out");
     let mut buffer = vec![0; 65_536];

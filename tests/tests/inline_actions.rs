@@ -62,8 +62,9 @@ impl Scene {
         let policy = self.folder.path().join("policy.toml");
         std::fs::write(&policy, POLICY).expect("written");
         let config = format!(
-            "[policy]\nfile = {policy:?}\n[history]\nmib = 16\n[inline]\ndeadline_ms = 1000\n\
-             budget_us = 1000000\n{more}"
+            "[policy]\nfile = {:?}\n[history]\nmib = 16\n[inline]\ndeadline_ms = 1000\n\
+             budget_us = 1000000\n{more}",
+            policy.display().to_string()
         );
         let inline = self.lab.inline(self.folder.path(), args, &config);
         // The first frames find the sockets known to the kernel.

@@ -128,7 +128,11 @@ fn told(a: &Assessment<'_>, explanation: &Explanation<'_>, out: &mut String) {
         a.meta.timestamp,
         a.verdict.score,
         level.name(),
-        Tags(a.verdict.tags).iter().map(|tag| tag.name()).collect::<Vec<_>>().join(", ")
+        Tags(a.verdict.tags)
+            .iter()
+            .map(scorer_common::verdict::Tag::name)
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     if let Some(listed) = &a.listed {
         let _ = writeln!(

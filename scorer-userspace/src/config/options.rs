@@ -153,7 +153,7 @@ pub const OPTIONS: &[Opt] = &[
         key: "inline.carrier",
         default: "# none",
         doc: "Interface towards the carrier, for `scorer inline`.",
-        set: |c, v| Ok(c.inline.carrier = text(v)?.to_owned()),
+        set: |c, v| Ok(text(v)?.clone_into(&mut c.inline.carrier)),
     },
     Opt {
         key: "inline.core",

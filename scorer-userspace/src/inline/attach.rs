@@ -260,14 +260,13 @@ fn worker(
         let port = open(carrier, queue, true, zero_copy(carrier.0))?;
         ports.push(port);
     }
-    let (pair, onwards, mtu_onwards) = match core {
-        Some(core) => (None, open(core, 0, false, zero_copy(core.0))?, mtu(core.0)?),
-        None => {
-            let pair = Pair::new(carrier.1, mtu(carrier.0)?)?;
-            let inner = index(&pair.inner)?;
-            let port = open((&pair.inner, inner), 0, false, false)?;
-            (Some(pair), port, mtu(carrier.0)?)
-        }
+    let (pair, onwards, mtu_onwards) = if let Some(core) = core {
+        (None, open(core, 0, false, zero_copy(core.0))?, mtu(core.0)?)
+    } else {
+        let pair = Pair::new(carrier.1, mtu(carrier.0)?)?;
+        let inner = index(&pair.inner)?;
+        let port = open((&pair.inner, inner), 0, false, false)?;
+        (Some(pair), port, mtu(carrier.0)?)
     };
     let shared = Shared::new(&take(ebpf, maps::BEAT)?, &take(ebpf, maps::BACKLOGS)?)?;
     for port in &ports {

@@ -189,12 +189,11 @@ impl Judge {
         };
         let text = &frame[layers.text..layers.end];
         let mut scratch = std::mem::take(&mut self.scratch);
-        let plan = match Message::parse(text, None, &mut scratch) {
-            Ok(message) => self.message(frame, &layers, &message, fresh),
-            Err(_) => {
-                self.stats.unfit += 1;
-                Plan::On
-            }
+        let plan = if let Ok(message) = Message::parse(text, None, &mut scratch) {
+            self.message(frame, &layers, &message, fresh)
+        } else {
+            self.stats.unfit += 1;
+            Plan::On
         };
         self.scratch = scratch;
         plan
@@ -261,7 +260,7 @@ impl Judge {
             Action::Pass | Action::Tag => {}
             // It could not be done, so the call is as any other.
             _ if plan == Plan::On => {
-                self.memory.put(key, Decided { action: Action::Pass, ..decided })
+                self.memory.put(key, Decided { action: Action::Pass, ..decided });
             }
             _ => self.followed = message.call_id().map(steer::call_hash),
         }
@@ -421,13 +420,12 @@ impl Judge {
         decided: &Decided,
     ) -> Plan {
         let plan = match decided.action {
-            Action::Pass | Action::Tag => return Plan::On,
             // That of a 2xx goes to the callee's Contact; that of another response to
             // where its INVITE went (RFC 3261 section 17.1.1.3).
             Action::Divert if self.memory.hash(uri) == decided.uri => {
                 self.redirected(frame, layers, message, decided)
             }
-            Action::Divert => return Plan::On,
+            Action::Pass | Action::Tag | Action::Divert => return Plan::On,
             Action::Reject | Action::Drop => Plan::Nowhere,
         };
         self.stats.followed += u64::from(plan != Plan::On);

@@ -59,8 +59,8 @@ impl Layers {
                 let first = *frame.get(ip)?;
                 let length = usize::from(first & 15) * 4;
                 let total = usize::from(be16(frame, ip + 2)?);
-                // No fragments.
-                let whole = be16(frame, ip + 6)? & 0x3fff == 0;
+                // No fragments: neither an offset nor more to come, the lower 14 bits.
+                let whole = be16(frame, ip + 6)?.trailing_zeros() >= 14;
                 if first >> 4 != 4 || length < 20 || !whole || *frame.get(ip + 9)? != UDP {
                     return None;
                 }

@@ -1,5 +1,6 @@
 //! Memory that the kernel's program and the scoring thread share: no system call
 //! tells that the thread is alive, or what it has taken.
+#![expect(clippy::cast_ptr_alignment, reason = "maps begin on a page and hold words")]
 
 use std::{
     os::fd::AsFd as _,

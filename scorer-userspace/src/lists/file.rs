@@ -55,7 +55,7 @@ impl<R: BufRead> Rows<R> {
     ///
     /// # Errors
     /// When the file cannot be read on.
-    pub fn next(&mut self) -> io::Result<Option<(u64, Result<Row<'_>, String>)>> {
+    pub fn next_row(&mut self) -> io::Result<Option<(u64, Result<Row<'_>, String>)>> {
         loop {
             self.text.clear();
             self.line += 1;
@@ -192,7 +192,7 @@ pub(super) fn load(
 ) -> Result<(), ListError> {
     let io = |source| ListError::Io { path: path.to_owned(), source };
     let mut rows = Rows::new(BufReader::new(File::open(path).map_err(io)?));
-    while let Some((line, row)) = rows.next().map_err(io)? {
+    while let Some((line, row)) = rows.next_row().map_err(io)? {
         let row = row.map_err(|what| ListError::Line { path: path.to_owned(), line, what })?;
         let entry = Entry {
             list: row.list,
@@ -219,7 +219,7 @@ mod tests {
     fn all(text: &[u8]) -> (Vec<(String, String)>, Vec<u64>) {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         let mut rows = Rows::new(text);
-        while let Some((line, row)) = rows.next().expect("memory can be read") {
+        while let Some((line, row)) = rows.next_row().expect("memory can be read") {
             match row {
                 Ok(row) => good.push((row.value.into_owned(), row.reason.into_owned())),
                 Err(_) => bad.push(line),

@@ -290,7 +290,7 @@ impl Store {
         let transaction = self.database.transaction().map_err(&failed)?;
         let mut done = Imported::default();
         let mut rows = file::Rows::new(from);
-        while let Some((line, row)) = rows.next()? {
+        while let Some((line, row)) = rows.next_row()? {
             let entry = row.and_then(|row| {
                 if row.list == List::Consortium {
                     return Err("is a consortium's, which stands in lists.files".to_owned());

@@ -13,7 +13,7 @@ use crate::{env::Trunks, number::Number, time::Timestamp};
 
 const HOME: Option<u16> = Some(44);
 
-fn entry<'a>(list: List, value: &'a str) -> Entry<'a> {
+fn entry(list: List, value: &str) -> Entry<'_> {
     let (reason, from) = ("", "");
     Entry { list, value, reason, expires: None, from, row: None, organisations: 0, shared_at: 0 }
 }

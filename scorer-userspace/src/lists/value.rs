@@ -135,9 +135,10 @@ fn trunk(text: &str) -> Result<(Value, String), &'static str> {
 /// number, from 1, they are.
 fn hash(text: &str, part: usize) -> Result<(Value, String), &'static str> {
     const WRONG: &str = "the value must be 16 hex digits, or a verdict's whole signature";
-    let digits = match text.starts_with("s1") {
-        true => text.split('_').nth(part - 1).filter(|digits| digits.len() == 16).ok_or(WRONG)?,
-        false => text,
+    let digits = if text.starts_with("s1") {
+        text.split('_').nth(part - 1).filter(|digits| digits.len() == 16).ok_or(WRONG)?
+    } else {
+        text
     };
     if digits.len() > 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(WRONG);

@@ -126,9 +126,10 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
         add("scorer_list_entries", "", env.lists.len() as u64);
         add("scorer_list_index_bytes", "", env.lists.bytes() as u64);
         for rule in env.policy.iter().flat_map(|policy| policy.rules()) {
-            let name = match rule.dry_run {
-                true => "scorer_policy_dry_run_hits_total",
-                false => "scorer_policy_rule_hits_total",
+            let name = if rule.dry_run {
+                "scorer_policy_dry_run_hits_total"
+            } else {
+                "scorer_policy_rule_hits_total"
             };
             add(name, &rule.name, rule.hits());
         }

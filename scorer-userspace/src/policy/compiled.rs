@@ -50,9 +50,12 @@ pub(super) struct Compiled {
     callee: Option<Steps<u64>>,
     sources: Option<(Steps<u32>, Steps<u128>)>,
     /// Names of trunks, and the row of each; the last row is of others and none.
-    trunks: Option<(Box<[Box<str>]>, Box<[u32]>)>,
+    trunks: Option<Trunks>,
     times: Box<[(Zone, Steps<u16>)]>,
 }
+
+/// Names, and the row of each.
+type Trunks = (Box<[Box<str>]>, Box<[u32]>);
 
 impl Compiled {
     pub(super) fn new(rules: &[Rule]) -> Self {

@@ -140,9 +140,7 @@ impl Reader<'_> {
             for (name, value) in table {
                 let numbers =
                     self.numbers_of(value, &format!("destination {}", short(name.get_ref())));
-                if let Some(numbers) = numbers {
-                    groups.push((name.get_ref().to_string(), numbers));
-                }
+                groups.push((name.get_ref().to_string(), numbers));
             }
         }
         let mut rules: Vec<(Rule, Range<usize>)> = Vec::new();
@@ -419,23 +417,18 @@ impl Reader<'_> {
                 .filter_map(|item| item.get_ref().as_str())
                 .collect::<Vec<_>>()
                 .join(", ");
-            sets.push((self.numbers_of(value, number).unwrap_or_default(), said));
+            sets.push((self.numbers_of(value, number), said));
         }
         if let Some(groups) = groups {
             for (name, at) in self.texts(table, "destination").into_iter().flatten() {
-                match groups.iter().find(|(known, _)| *known == name) {
-                    Some((_, spans)) => sets.push((spans.clone(), format!("destination {name}"))),
-                    None => {
-                        let known: Vec<&str> = groups.iter().map(|(name, _)| &**name).collect();
-                        self.fault(
-                            at,
-                            format!(
-                                "[destinations] has no {}{}",
-                                short(&name),
-                                meant(&name, &known)
-                            ),
-                        );
-                    }
+                if let Some((_, spans)) = groups.iter().find(|(known, _)| *known == name) {
+                    sets.push((spans.clone(), format!("destination {name}")));
+                } else {
+                    let known: Vec<&str> = groups.iter().map(|(name, _)| &**name).collect();
+                    self.fault(
+                        at,
+                        format!("[destinations] has no {}{}", short(&name), meant(&name, &known)),
+                    );
                 }
             }
             // Of several destinations any will do.
@@ -466,7 +459,7 @@ impl Reader<'_> {
     }
 
     /// Prefixes and ranges of numbers.
-    fn numbers_of(&mut self, value: &Value<'_>, what: &str) -> Option<Spans<u64>> {
+    fn numbers_of(&mut self, value: &Value<'_>, what: &str) -> Spans<u64> {
         let mut spans = Vec::new();
         if items(value).next().is_none() {
             self.fault(value.span(), format!("{what} has no numbers"));
@@ -489,7 +482,7 @@ impl Reader<'_> {
                 ),
             }
         }
-        Some(spans.into_iter().collect())
+        spans.into_iter().collect()
     }
 
     /// A prefix or a range, and whether a `+` may be missing.
@@ -726,7 +719,10 @@ impl Reader<'_> {
             match item.get_ref().as_str() {
                 Some(text) => texts.push((text.to_owned(), item.span())),
                 None => {
-                    self.fault(item.span(), format!("{key} must be a string, or a list of strings"))
+                    self.fault(
+                        item.span(),
+                        format!("{key} must be a string, or a list of strings"),
+                    );
                 }
             }
         }
@@ -740,12 +736,11 @@ impl Reader<'_> {
     fn named(&mut self, table: &Table<'_>, key: &str, known: &[&str]) -> Option<Vec<usize>> {
         let mut found = Vec::new();
         for (name, span) in self.texts(table, key)? {
-            match known.iter().position(|known| *known == name) {
-                Some(at) => found.push(at),
-                None => {
-                    let meant = meant(&name, known);
-                    self.fault(span, format!("{key} has no {}{meant}", short(&name)));
-                }
+            if let Some(at) = known.iter().position(|known| *known == name) {
+                found.push(at);
+            } else {
+                let meant = meant(&name, known);
+                self.fault(span, format!("{key} has no {}{meant}", short(&name)));
             }
         }
         Some(found)

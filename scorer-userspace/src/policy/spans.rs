@@ -108,7 +108,7 @@ mod tests {
     proptest! {
         #[test]
         fn as_sets_do(a in spans(), b in spans()) {
-            let (x, y) = (Spans::from_iter(a.iter().copied()), Spans::from_iter(b.iter().copied()));
+            let (x, y) = (a.iter().copied().collect::<Spans<_>>(), b.iter().copied().collect::<Spans<_>>());
             let (s, t) = (set(&a), set(&b));
             for key in 0..80 {
                 prop_assert_eq!(x.contains(key), s.contains(&key));

@@ -1,6 +1,6 @@
 //! Policies good, bad and hostile; what they decide, against the plain reading.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use proptest::prelude::*;
 use scorer_common::verdict::{Action, Level, Tag, Tags};
@@ -47,7 +47,9 @@ fn facts(score: u8, caller: &str, callee: &str) -> Facts<'static> {
 
 fn tags(list: &[Tag]) -> Tags {
     let mut tags = Tags::NONE;
-    list.iter().for_each(|tag| tags.insert(*tag));
+    for tag in list {
+        tags.insert(*tag);
+    }
     tags
 }
 
@@ -482,7 +484,7 @@ proptest! {
     ) {
         let mut text = String::from("[default]\naction = \"drop\"\n");
         for (i, (rule, dry)) in rules.iter().enumerate() {
-            text += &format!("[[rule]]\nname = \"r{i}\"\naction = \"tag\"\ndry_run = {dry}\n{rule}\n");
+            let _ = writeln!(text, "[[rule]]\nname = \"r{i}\"\naction = \"tag\"\ndry_run = {dry}\n{rule}");
         }
         let policy = parse(&text).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
         for facts in &calls {

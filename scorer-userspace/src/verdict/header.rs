@@ -26,7 +26,7 @@ pub fn write(verdict: &Verdict, model: &str, out: &mut Vec<u8>) {
             let _ = if i == 0 { write!(out, ";{name}={item}") } else { write!(out, ",{item}") };
         }
     };
-    list("tags", &mut Tags(verdict.tags).iter().map(|tag| tag.name()));
+    list("tags", &mut Tags(verdict.tags).iter().map(scorer_common::verdict::Tag::name));
     let reasons = verdict.reasons.iter().filter(|id| **id != NO_REASON);
     let mut names = reasons.filter_map(|id| REGISTRY.get(usize::from(*id))).map(|def| def.name);
     list("reasons", &mut names);

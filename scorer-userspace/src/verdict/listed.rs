@@ -76,8 +76,8 @@ pub(crate) fn rule(
     hits: &Hits,
     features: &Vector,
     score: u8,
-    levels: &Thresholds,
-    rules: &ListRules,
+    levels: Thresholds,
+    rules: ListRules,
 ) -> Ruling {
     let mut ruling = Ruling { score, effect: None, hit: None, allowed: false, reasons: [None; 2] };
     if let Some(hit) = hits.deny {
@@ -130,16 +130,16 @@ fn contradiction(hits: &Hits, features: &Vector) -> Option<f32> {
         return Some(listed::BAD_SIGNATURE);
     }
     match hits.from_usual {
-        Some(true) => {}
         Some(false) => return Some(listed::OTHER_SOURCE),
         // Its entry names no place: a configured trunk, that carries such numbers, is
         // one that it can come over.
-        None if by_number => {
-            if value(id::SOURCE_KNOWN_TRUNK) == 0.0 || is(id::CALLER_COUNTRY_UNEXPECTED_FOR_TRUNK) {
-                return Some(listed::OTHER_SOURCE);
-            }
+        None if by_number
+            && (value(id::SOURCE_KNOWN_TRUNK) == 0.0
+                || is(id::CALLER_COUNTRY_UNEXPECTED_FOR_TRUNK)) =>
+        {
+            return Some(listed::OTHER_SOURCE);
         }
-        None => {}
+        Some(true) | None => {}
     }
     (by_number && hits.half_allowed).then_some(listed::OTHER_NUMBER)
 }
@@ -210,11 +210,11 @@ mod tests {
         let (levels, rules) = (Thresholds::default(), ListRules::default());
         let plain = [f32::NAN; COUNT];
         let allowed = hits(&[(List::AllowNumber, NUMBER)], NUMBER, NUMBER);
-        let ruling = rule(&allowed, &plain, 95, &levels, &rules);
+        let ruling = rule(&allowed, &plain, 95, levels, rules);
         assert_eq!((ruling.score, ruling.effect, ruling.allowed), (39, Some(Effect::Capped), true));
-        assert_eq!(rule(&allowed, &plain, 12, &levels, &rules).score, 12);
+        assert_eq!(rule(&allowed, &plain, 12, levels, rules).score, 12);
         let off = ListRules { allow: false, ..rules };
-        assert_eq!(rule(&allowed, &plain, 95, &levels, &off).score, 95);
+        assert_eq!(rule(&allowed, &plain, 95, levels, off).score, 95);
 
         for (feature, value, why) in [
             (id::STIR_SIGNATURE_VALID, 0.0, listed::BAD_SIGNATURE),
@@ -223,28 +223,28 @@ mod tests {
         ] {
             let mut features = plain;
             features[usize::from(feature)] = value;
-            let ruling = rule(&allowed, &features, 95, &levels, &rules);
+            let ruling = rule(&allowed, &features, 95, levels, rules);
             assert_eq!((ruling.score, ruling.effect), (95, Some(Effect::Contradicted)));
             assert!(!ruling.allowed);
             assert_eq!(ruling.reasons[1].map(|reason| reason.value), Some(why));
         }
         let spoofed = hits(&[(List::AllowNumber, NUMBER)], NUMBER, "+441632960099");
-        let ruling = rule(&spoofed, &plain, 95, &levels, &rules);
+        let ruling = rule(&spoofed, &plain, 95, levels, rules);
         assert_eq!(ruling.reasons[1].map(|reason| reason.value), Some(listed::OTHER_NUMBER));
         // An extension that shows the main number of the same, allowed, exchange.
         let exchange = hits(&[(List::AllowRange, "+44163296")], NUMBER, "+441632960099");
-        assert_eq!(rule(&exchange, &plain, 95, &levels, &rules).score, 39);
+        assert_eq!(rule(&exchange, &plain, 95, levels, rules).score, 39);
 
         let denied = hits(&[(List::DenyNumber, NUMBER)], "", NUMBER);
-        let ruling = rule(&denied, &plain, 5, &levels, &rules);
+        let ruling = rule(&denied, &plain, 5, levels, rules);
         assert_eq!((ruling.score, ruling.effect), (90, Some(Effect::Raised)));
         assert!(ruling.reasons[0].is_some_and(|reason| reason.contribution > 5.0));
         let shared = hits(&[(List::DenyFingerprint, "7")], NUMBER, NUMBER);
-        assert_eq!(rule(&shared, &plain, 5, &levels, &rules).score, 70);
+        assert_eq!(rule(&shared, &plain, 5, levels, rules).score, 70);
         let both = hits(&[(List::DenyProfile, "9"), (List::AllowNumber, NUMBER)], NUMBER, NUMBER);
-        let ruling = rule(&both, &plain, 5, &levels, &rules);
+        let ruling = rule(&both, &plain, 5, levels, rules);
         assert_eq!((ruling.score, ruling.effect), (90, Some(Effect::Contradicted)));
         assert!(ruling.reasons.iter().all(Option::is_some));
-        assert_eq!(rule(&Hits::default(), &plain, 55, &levels, &rules).effect, None);
+        assert_eq!(rule(&Hits::default(), &plain, 55, levels, rules).effect, None);
     }
 }

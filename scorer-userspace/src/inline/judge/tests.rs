@@ -286,7 +286,7 @@ fn reject_answers_and_absorbs() {
         assert_eq!(judge.out()[6..12], frame[..6]);
         let text = &reply.text;
         assert!(text.starts_with(line), "{text}");
-        let received = format!(";rport=5066, SIP/2.0");
+        let received = ";rport=5066, SIP/2.0".to_string();
         assert!(!text.contains(&received));
         let received = request.source.0;
         let top = format!(
