@@ -55,6 +55,8 @@ fn calls(lab: &Bump, folder: &Path, count: u32, rate: u32) -> Running {
 }
 
 const CALLS: u32 = 1_000;
+/// More than a socket may hold.
+const INVITES: usize = 3_000;
 const RATE: u32 = 200;
 
 /// Makes calls while `meanwhile` does something; none may be lost. Retransmissions.
@@ -291,7 +293,6 @@ fn a_full_socket_loses_nothing() {
     if !shared::privileged() {
         return;
     }
-    const INVITES: usize = 3_000;
     let (lab, folder) = (Bump::new(), folder());
     let inline = lab.inline(folder.path(), &[], PATIENT);
     let core = lab.listen(5060);

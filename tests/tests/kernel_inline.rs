@@ -3,6 +3,7 @@
 
 use scorer_common::{
     Counter,
+    gate::{self, Rule, Settings},
     limits::VERIFIER_BUDGET,
     maps,
     steer::{self, Backlog},
@@ -186,7 +187,6 @@ fn the_gate_drops_before_anything_is_handed_over() {
     if !shared::privileged() {
         return;
     }
-    use scorer_common::gate::{self, Rule, Settings};
     let settings =
         Settings { gate: gate::USE_SOURCE, reserved: 0, bucket_interval: 0, bucket_burst: 0 };
     let rule = Rule { action: gate::DROP, reserved: 0, expires: 0 };
