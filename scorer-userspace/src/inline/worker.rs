@@ -228,22 +228,35 @@ impl Worker {
             scan: None,
         };
         if now - stamp > budget {
-            // Late already: on with it, and scored after, so that the history is whole.
-            // A forged risk header goes on with it.
-            send_on(&mut self.onwards, self.pair.as_ref(), bytes);
+            // Late already: on with it, but for what was decided before and for forged
+            // headers, and scored after, so that the history is whole.
+            let plan = self.judge.judge(bytes);
+            self.carry_out(plan, port, bytes);
             self.onwards.flush();
             let Self { judge, .. } = self;
             scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
-            self.judge.late(bytes);
-            return;
-        }
-        let Self { judge, .. } = self;
-        scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
-        let plan = if monotonic() - stamp > budget {
-            self.judge.late(bytes)
+            self.judge.scored_after(bytes);
         } else {
-            self.judge.judge(bytes)
-        };
+            let Self { judge, .. } = self;
+            scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
+            let plan = if monotonic() - stamp > budget {
+                self.judge.late(bytes)
+            } else {
+                self.judge.judge(bytes)
+            };
+            self.carry_out(plan, port, bytes);
+        }
+        if let Some(call) = self.judge.take_followed() {
+            let until = Follow { until: monotonic() + FOLLOWED_FOR };
+            // A full table makes room. A failure costs the call its ACK or CANCEL.
+            if let Err(error) = self.followed.insert(call, until, 0) {
+                log::debug!("a call cannot be followed: {error}");
+            }
+        }
+    }
+
+    /// Sends a frame where it is to go.
+    fn carry_out(&mut self, plan: Plan, port: usize, bytes: &[u8]) {
         match plan {
             Plan::On => send_on(&mut self.onwards, self.pair.as_ref(), bytes),
             Plan::OnChanged => {
@@ -254,13 +267,6 @@ impl Worker {
                 ports[port].send([judge.out(), &[]]);
             }
             Plan::Nowhere => {}
-        }
-        if let Some(call) = self.judge.take_followed() {
-            let until = Follow { until: monotonic() + FOLLOWED_FOR };
-            // A full table makes room. A failure costs the call its ACK or CANCEL.
-            if let Err(error) = self.followed.insert(call, until, 0) {
-                log::debug!("a call cannot be followed: {error}");
-            }
         }
     }
 }
