@@ -8,7 +8,7 @@ use std::{hint::black_box, sync::Arc};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use scorer::{
     capture::{Assembler, AssemblerConfig, Frame, LinkType, PacketMeta, Transport},
-    engine::{Engine, EngineConfig},
+    engine::{Assessment, Engine, EngineConfig},
     env::{Env, EnvConfig, Place},
     features::{self, COUNT, Call, Parts},
     history::{CallKeys, History, HistoryConfig, Recall},
@@ -19,6 +19,7 @@ use scorer::{
     sip::{Message, Scratch},
     stir::Facts,
     time::Timestamp,
+    verdict::Thresholds,
 };
 use scorer_common::Scan;
 
@@ -61,38 +62,53 @@ fn steps(c: &mut Criterion) {
             length
         });
     });
-    let model = Arc::new(Model::builtin(&features::names()).expect("the built-in model"));
-    let row = [0.5; COUNT];
-    let (mut contributions, mut model_scratch) = ([0.0; COUNT], ModelScratch::default());
-    group.bench_function("model", |b| {
-        b.iter(|| model.explain(black_box(&row), &mut contributions, &mut model_scratch));
-    });
-    // New Call-IDs each time round: what is measured is calls, not repetitions.
-    let mut engine =
-        Engine::new(&EngineConfig::default(), Arc::clone(&model)).expect("the built-in tables");
-    engine.history().populate();
-    let mut out = Vec::new();
-    let mut serial = 0u64;
-    let mut calls: Vec<(usize, Vec<u8>)> =
-        frames.iter().map(|frame| (number_at(frame), frame.clone())).collect();
-    for lines in [false, true] {
-        let name = if lines { "engine and JSON line" } else { "engine" };
-        group.bench_function(name, |b| {
+    group.finish();
+}
+
+/// What a call costs with each of the models that are built in.
+fn models(c: &mut Criterion) {
+    let names = features::names();
+    let mut calls: Vec<_> = frames().into_iter().map(|frame| (number_at(&frame), frame)).collect();
+    for (name, model) in
+        [("ensemble", Model::builtin(&names)), ("baseline", Model::baseline(&names))]
+    {
+        let model = Arc::new(model.expect("a built-in model"));
+        let mut group = c.benchmark_group(name);
+        group.throughput(Throughput::Elements(1));
+        let mut engine =
+            Engine::new(&EngineConfig::default(), Arc::clone(&model)).expect("the built-in tables");
+        engine.history().populate();
+        // New Call-IDs each time round: what is measured is calls, not repetitions.
+        let mut serial = 0u64;
+        let mut inspect = |each: &mut dyn FnMut(&Assessment<'_>)| {
+            serial += 1;
+            let (at_byte, frame) = &mut calls[serial as usize % CALLS as usize];
+            renumber(&mut frame[*at_byte..*at_byte + 8], serial);
+            engine.inspect(&at(frame, serial), each);
+        };
+        // Vectors as calls give them: of made-up ones every tree would go one way.
+        let mut rows = Vec::new();
+        for _ in 0..CALLS {
+            inspect(&mut |a| rows.push(a.features.to_vec()));
+        }
+        let (mut contributions, mut scratch) = ([0.0; COUNT], ModelScratch::default());
+        let mut row = rows.iter().cycle();
+        group.bench_function("model", |b| {
+            b.iter(|| row.next().map(|row| model.explain(row, &mut contributions, &mut scratch)));
+        });
+        group.bench_function("engine", |b| b.iter(|| inspect(&mut |_| {})));
+        let mut out = Vec::new();
+        group.bench_function("engine and JSON line", |b| {
             b.iter(|| {
-                serial += 1;
-                let (at_byte, frame) = &mut calls[serial as usize % CALLS as usize];
-                renumber(&mut frame[*at_byte..*at_byte + 8], serial);
-                engine.inspect(&at(frame, serial), &mut |a| {
-                    if lines {
-                        out.clear();
-                        json_line(a, Style::default(), None, &mut out);
-                    }
+                inspect(&mut |a| {
+                    out.clear();
+                    json_line(a, Style::default(), None, &mut out);
                 });
             });
         });
+        assert!(engine.stats().verdicts() >= serial / 2, "every iteration is a call");
+        group.finish();
     }
-    assert!(engine.stats().verdicts() >= serial / 2, "every iteration is a call");
-    group.finish();
 }
 
 /// Where the Call-ID has its number.
@@ -116,7 +132,7 @@ fn renumber(place: &mut [u8], serial: u64) {
 /// The feature vector, group by group, and all of it.
 fn vector(c: &mut Criterion) {
     let frames: Vec<_> = (0..64).map(scorer_bench::frame).collect();
-    let env = Env::load(&EnvConfig::default()).expect("the built-in tables");
+    let env = Env::load(&EnvConfig::default(), Thresholds::default()).expect("the built-in tables");
     let (mut plan, mut scratches) = (Plan::new(), Vec::new());
     scratches.resize_with(frames.len(), Scratch::new);
     let meta = |n: u64| PacketMeta {
@@ -146,7 +162,7 @@ fn vector(c: &mut Criterion) {
         .map(|(message, meta)| Call {
             message,
             meta,
-            parts: Parts::of(message, None),
+            parts: Parts::of(message, message.to(), None),
             env: &env,
             place: Place::default(),
             caller_about: About::default(),
@@ -159,7 +175,12 @@ fn vector(c: &mut Criterion) {
     let mut next = (0..64).cycle();
     let mut pick = move || next.next().unwrap_or(0);
     let mut group = c.benchmark_group("vector");
-    group.bench_function("parts", |b| b.iter(|| Parts::of(&messages[pick()], None)));
+    group.bench_function("parts", |b| {
+        b.iter(|| {
+            let message = &messages[pick()];
+            Parts::of(message, message.to(), None)
+        });
+    });
     group.bench_function("header and SDP", |b| {
         b.iter(|| features::compute_shape(&calls[pick()], &mut out).codecs);
     });
@@ -170,13 +191,17 @@ fn vector(c: &mut Criterion) {
         });
     });
     group.bench_function("identity, number, transport, STIR, ISUP, lists", |b| {
-        b.iter(|| features::compute_message(&calls[pick()], &mut out));
+        b.iter(|| {
+            let call = &calls[pick()];
+            features::compute_parties(call, &mut out);
+            features::compute_rest(call, &mut out);
+        });
     });
     let mut history = History::new(&HistoryConfig::default());
     history.populate();
     let mut recall = Recall::default();
     let mut n = 0u64;
-    let mut look = |n: u64, recall: &mut Recall, meanwhile: &mut dyn FnMut()| {
+    let mut look = |n: u64, recall: &mut Recall, meanwhile: &mut dyn FnMut(usize)| {
         let of = |kind: u64, i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ kind | 1;
         let keys = CallKeys {
             caller: of(1, n % 5_000),
@@ -197,14 +222,16 @@ fn vector(c: &mut Criterion) {
             ..CallKeys::default()
         };
         history.prefetch(of(16, n), &keys);
-        meanwhile();
+        meanwhile(0);
+        history.prefetch_values(of(16, n), &keys);
+        meanwhile(1);
         let time = Timestamp(1_760_000_000_000_000_000 + n * 1_000_000);
         history.invite(of(16, n), (1, 1, 1), &keys, time, recall)
     };
     group.bench_function("history look-ups and counts", |b| {
         b.iter(|| {
             n += 1;
-            look(n, &mut recall, &mut || {})
+            look(n, &mut recall, &mut |_| {})
         });
     });
     group.bench_function("behaviour and profile", |b| {
@@ -215,13 +242,16 @@ fn vector(c: &mut Criterion) {
             n += 1;
             let i = pick();
             let call = &mut calls[i];
-            call.parts = Parts::of(call.message, None);
+            call.parts = Parts::of(call.message, call.message.to(), None);
             let traits = features::compute_shape(call, &mut out);
             call.caller_about =
                 About::of(call.parts.caller().as_ref(), &mut plan, &env.ranges, Timestamp(1));
             call.callee_about =
                 About::of(call.parts.callee.as_ref(), &mut plan, &env.ranges, Timestamp(1));
-            look(n, &mut recall, &mut || features::compute_message(call, &mut out));
+            look(n, &mut recall, &mut |part| match part {
+                0 => features::compute_parties(call, &mut out),
+                _ => features::compute_rest(call, &mut out),
+            });
             features::compute_history(&recall, &mut out);
             traits.codecs
         });
@@ -229,5 +259,5 @@ fn vector(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, steps, vector);
+criterion_group!(benches, steps, models, vector);
 criterion_main!(benches);

@@ -63,4 +63,14 @@ counters! {
     GateLimited = "gate_limited",
     /// INVITEs dropped because a gate rule said so.
     GateDropped = "gate_dropped",
+    /// Inline: INVITEs handed to user space before they go on.
+    Steered = "steered",
+    /// Inline: CANCELs and ACKs handed to user space behind their INVITE.
+    Followed = "followed",
+    /// Inline: INVITEs passed on unscored since user space has not said in time that it is alive.
+    SteerLate = "steer_late",
+    /// Inline: INVITEs passed on unscored since user space has too many to take, or no socket.
+    SteerBusy = "steer_busy",
+    /// Inline: INVITEs passed on and scored from a copy: over TCP, in a tunnel, larger than a socket's frame, or without Call-ID.
+    SteerUnfit = "steer_unfit",
 }

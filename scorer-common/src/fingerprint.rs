@@ -154,14 +154,14 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// 0x80 in the lowest byte of `word` that equals `byte`; higher bytes may carry
 /// false marks, lower ones do not.
 #[inline(always)]
-const fn find(word: u64, byte: u8) -> u64 {
+pub const fn find(word: u64, byte: u8) -> u64 {
     let x = word ^ (ONES * byte as u64);
     x.wrapping_sub(ONES) & !x & HIGHS
 }
 
 /// Ones in all bytes below the lowest mark of `marks`.
 #[inline(always)]
-const fn below(marks: u64) -> u64 {
+pub const fn below(marks: u64) -> u64 {
     ((marks & marks.wrapping_neg()) >> 7).wrapping_sub(1)
 }
 

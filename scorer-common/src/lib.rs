@@ -13,6 +13,7 @@ pub mod gate;
 pub mod limits;
 pub mod maps;
 pub mod record;
+pub mod steer;
 pub mod verdict;
 
 pub use classify::Class;
@@ -25,6 +26,7 @@ mod pod {
     use crate::{
         gate::{Bucket, Rule, Settings},
         record::{FlowKey, FragmentKey},
+        steer::{Backlog, Beat, Follow},
     };
 
     // SAFETY: all of them are repr(C), made of integers alone, without padding
@@ -38,4 +40,10 @@ mod pod {
     unsafe impl aya::Pod for FlowKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FragmentKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Backlog {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Beat {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Follow {}
 }

@@ -2,6 +2,10 @@
 
 /// The passive program.
 pub const PROGRAM_TAP: &str = "tap";
+/// Inline, on the carrier's side.
+pub const PROGRAM_CARRIER: &str = "inline_carrier";
+/// Inline, on the core's side.
+pub const PROGRAM_CORE: &str = "inline_core";
 
 /// Ring of [`crate::record::InviteHeader`] records: INVITEs, whole.
 pub const RING_INVITES: &str = "INVITES";
@@ -31,8 +35,23 @@ pub const GATE_NUMBER: &str = "GATE_NUMBER";
 /// LRU hash: source address (16 bytes) to [`crate::gate::Bucket`].
 pub const GATE_BUCKETS: &str = "GATE_BUCKETS";
 
+/// DEVMAP: [`crate::steer::TO_CORE`] and [`crate::steer::TO_CARRIER`] to interfaces;
+/// empty where the router is on this host.
+pub const FORWARD: &str = "FORWARD";
+/// XSKMAP: receive queue to the AF_XDP socket that takes its INVITEs.
+pub const SOCKETS: &str = "SOCKETS";
+/// Array, in shared memory, of one [`crate::steer::Beat`].
+pub const BEAT: &str = "BEAT";
+/// Array, in shared memory: receive queue to [`crate::steer::Backlog`].
+pub const BACKLOGS: &str = "BACKLOGS";
+/// LRU hash: [`crate::steer::call_hash`] to [`crate::steer::Follow`].
+pub const FOLLOWED: &str = "FOLLOWED";
+
+/// Version of the maps' layouts: pinned ones of another version are left alone.
+pub const LAYOUT: u32 = 1;
+
 /// Every map the loader expects to find.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 18] = [
     RING_INVITES,
     RING_DIALOGS,
     COUNTERS,
@@ -46,4 +65,9 @@ pub const ALL: [&str; 13] = [
     GATE_FINGERPRINT,
     GATE_NUMBER,
     GATE_BUCKETS,
+    FORWARD,
+    SOCKETS,
+    BEAT,
+    BACKLOGS,
+    FOLLOWED,
 ];

@@ -156,6 +156,11 @@ impl Tags {
         self.0 |= 1 << tag as u8;
     }
 
+    /// Adds `tag`, or takes it away.
+    pub const fn set(&mut self, tag: Tag, so: bool) {
+        self.0 = self.0 & !(1 << tag as u8) | (so as u32) << tag as u8;
+    }
+
     /// Whether `tag` is in the set.
     pub const fn contains(self, tag: Tag) -> bool {
         self.0 & (1 << tag as u8) != 0

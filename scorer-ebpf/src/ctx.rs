@@ -37,6 +37,13 @@ impl Ctx {
         unsafe { (&raw const (*self.0).data_end).read_volatile() as usize }
     }
 
+    /// Address of what stands before the first byte, see `bpf_xdp_adjust_meta`.
+    #[inline(always)]
+    pub fn meta(self) -> usize {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.0).data_meta).read_volatile() as usize }
+    }
+
     /// Length of the frame, all parts, bytes.
     #[inline(always)]
     pub fn length(self) -> u64 {

@@ -14,7 +14,7 @@ use scorer_common::{
     Counter,
     fingerprint::{BLOCK, Text, newlines_of_word, scan},
     limits::{FRAME, SCAN_BYTES},
-    record::{GATE_ALLOWED, InviteHeader, RecordHeader, VERSION},
+    record::{InviteHeader, RecordHeader, VERSION},
 };
 
 use crate::{
@@ -25,10 +25,51 @@ use crate::{
     maps::{DIALOG_SCRATCH, DIALOGS, INVITE_SCRATCH, INVITES, InviteScratch, SLEEPING},
 };
 
-/// An INVITE: copy, scan, gate, ring. The action.
+/// Scans the message in the scratch frame.
 ///
 /// A global function, as the kernel calls it: the verifier takes it apart from
 /// its callers, once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn scorer_scan() -> u32 {
+    let (Some(scratch), Some(job)) = (INVITE_SCRATCH.get_ptr_mut(0), Job::get()) else { return 0 };
+    let (text, seen) = (job.text(), job.text_length());
+    let seen = if seen < SCAN_BYTES { seen } else { SCAN_BYTES };
+    // SAFETY: the scratch is this CPU's, and nothing interrupts the program on
+    // this CPU that would use it as well.
+    unsafe {
+        scan(&Copied { scratch, text }, seen as u32, &raw mut (*scratch).head.scan);
+    }
+    1
+}
+
+/// Copies the frame into the scratch and scans the message in it; the frame's length.
+#[inline(always)]
+pub fn take(ctx: Ctx, counters: Counters, scratch: *mut InviteScratch) -> Option<u64> {
+    // SAFETY: a live map value that holds FRAME bytes there.
+    let length = unsafe { copy(ctx, counters, (&raw mut (*scratch).frame).cast()) }?;
+    scorer_scan();
+    Some(length)
+}
+
+/// Hands an INVITE that was taken to the ring.
+#[inline(always)]
+pub fn give(
+    ctx: Ctx,
+    counters: Counters,
+    job: Job,
+    scratch: *mut InviteScratch,
+    (length, gate): (u64, u8),
+) {
+    // SAFETY: as in `take`; its bytes up to `length` are those of the frame.
+    unsafe {
+        (&raw mut (*scratch).head.record).write(header(ctx, job, length, gate));
+        let size = size_of::<InviteHeader>() as u64 + length;
+        output(counters, &INVITES, scratch.cast(), size, Counter::InviteRingFull);
+    }
+}
+
+/// An INVITE: copy, scan, gate, ring. The action.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn scorer_invite(ctx: *mut xdp_md) -> u32 {
@@ -51,24 +92,10 @@ fn emit_invite(ctx: Ctx, counters: Counters, job: Job) -> Option<u32> {
         job.text_length(),
         ctx.interface()
     );
-    // SAFETY: the scratch is this CPU's, and nothing interrupts the program on
-    // this CPU that would use it as well.
-    unsafe {
-        let length = copy(ctx, counters, (&raw mut (*scratch).frame).cast())?;
-        let text = job.text();
-        let seen = job.text_length();
-        let seen = if seen < SCAN_BYTES { seen } else { SCAN_BYTES };
-        scan(&Copied { scratch, text }, seen as u32, &raw mut (*scratch).head.scan);
-        let mut bits = job.gate() as u8;
-        if bits & GATE_ALLOWED == 0 {
-            match gate::by_message(counters, scratch, job) {
-                Outcome::Pass(more) => bits |= more,
-                Outcome::Drop => return Some(XDP_DROP),
-            }
-        }
-        (&raw mut (*scratch).head.record).write(header(ctx, job, length, bits));
-        let size = size_of::<InviteHeader>() as u64 + length;
-        output(counters, &INVITES, scratch.cast(), size, Counter::InviteRingFull);
+    let length = take(ctx, counters, scratch)?;
+    match gate::all(counters, scratch, job) {
+        Outcome::Pass(bits) => give(ctx, counters, job, scratch, (length, bits)),
+        Outcome::Drop => return Some(XDP_DROP),
     }
     Some(XDP_PASS)
 }

@@ -3,6 +3,8 @@
 //! All reads go through [`read`], which compares with the packet's end anew:
 //! the verifier accepts nothing less. Offsets are bounded by [`DEEPEST`].
 
+use scorer_common::record::FlowKey;
+
 use crate::{ctx::Ctx, job::Job};
 
 /// No header of interest begins further into the frame.
@@ -75,6 +77,49 @@ pub fn is_plain_udp_other_than_text(ctx: Ctx) -> bool {
         && start & 0xc0 != 0x40
         && start != b'\r' as u16
         && start != b'\n' as u16
+}
+
+/// The bulk of the others, told as shortly: untagged, IPv4 without options, TCP, no
+/// fragment, between ports on which no SIP is expected (`is_sip_port`, of both in the
+/// host's byte order), whose payload begins with neither a letter nor a line's end, or
+/// is empty. Its flow's key, for the table of those that carry SIP all the same.
+#[inline(always)]
+pub fn plain_tcp_other_than_text(
+    ctx: Ctx,
+    is_sip_port: impl FnOnce(u16, u16) -> bool,
+) -> Option<FlowKey> {
+    /// From the EtherType to the data offset and flags.
+    type Words = [u16; 18];
+    let words = read::<Words>(ctx, 12)?;
+    let [kind, first, total, _, fragment, protocol, _, a, b, c, d, from, to, _, _, _, _, bits] =
+        words;
+    let header = (bits.to_le() as usize >> 4 & 0x0f) * 4;
+    let plain = kind == (IPV4 as u16).to_be()
+        && first.to_le() & 0xff == 0x45
+        && fragment & 0x3fffu16.to_be() == 0
+        && protocol & 0xffu16.to_be() == (TCP as u16).to_be()
+        && u16::from_be(total) >= 20
+        && header >= 20
+        && !is_sip_port(u16::from_be(from), u16::from_be(to));
+    if !plain {
+        return None;
+    }
+    // Two bytes, as for the verifier; past the packet's end there is padding or nothing.
+    let start = read::<[u8; 2]>(ctx, 34 + header).map_or(0, |[start, _]| start);
+    let text = start & 0xc0 == 0x40 || start == b'\r' || start == b'\n';
+    if text && u16::from_be(total) as usize > 20 + header {
+        return None;
+    }
+    // As they stand, and twelve of zero.
+    let address = |first: u16, second: u16| {
+        (first.to_le() as u128 | (second.to_le() as u128) << 16).to_le_bytes()
+    };
+    Some(FlowKey {
+        source: address(a, b),
+        destination: address(c, d),
+        ports: (from as u32) << 16 | to as u32,
+        family: 4,
+    })
 }
 
 /// 1 when a header was understood and its results are in the job, else 0.

@@ -103,9 +103,22 @@ fn take(source: &[u8; 16], settings: &Settings, now: u64) -> bool {
     true
 }
 
+/// The source's outcome, which `job` holds, and that of the message in the scratch.
+#[inline(always)]
+pub fn all(counters: Counters, scratch: *const InviteScratch, job: Job) -> Outcome {
+    let bits = job.gate() as u8;
+    if bits & GATE_ALLOWED != 0 {
+        return Outcome::Pass(bits);
+    }
+    match by_message(counters, scratch, job) {
+        Outcome::Pass(more) => Outcome::Pass(bits | more),
+        Outcome::Drop => Outcome::Drop,
+    }
+}
+
 /// Fingerprint and number rules, once the message has been scanned.
 #[inline(always)]
-pub fn by_message(counters: Counters, scratch: *const InviteScratch, job: Job) -> Outcome {
+fn by_message(counters: Counters, scratch: *const InviteScratch, job: Job) -> Outcome {
     let Some(settings) = settings() else { return Outcome::Pass(0) };
     if settings.gate & (USE_FINGERPRINT | USE_NUMBER) == 0 {
         return Outcome::Pass(0);

@@ -23,8 +23,9 @@ const fn word(text: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*text)
 }
 
+/// A word of the message in the scratch frame, at an offset in the frame.
 #[inline(always)]
-fn load(scratch: *const InviteScratch, at: usize) -> u64 {
+pub fn load(scratch: *const InviteScratch, at: usize) -> u64 {
     // SAFETY: the mask keeps the index inside the frame, the slack behind it the
     // word inside the map value.
     unsafe {

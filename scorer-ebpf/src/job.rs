@@ -76,6 +76,14 @@ job! {
     inside / set_inside: u32,
     /// The last four bytes of a line.
     last / set_last: u32,
+    /// 1 when a tunnel or mirror header was taken off.
+    wrapped / set_wrapped: u32,
+    /// Hash of the Call-ID; 0 when there is none.
+    call / set_call: u64,
+    /// Header lines that name the callee, To.
+    to_lines / set_to_lines: u32,
+    /// 1 when To has a tag.
+    to_tag / set_to_tag: u32,
 }
 
 impl Job {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! frame -> sip -> gate -> emit (copy, scan, ring)      counters throughout
+//!                      -> inline (steer to a socket, or go on)
 //! ```
 //!
 //! The first law is that traffic flows: every doubtful case ends in `XDP_PASS`,
@@ -16,9 +17,11 @@ mod emit;
 mod frame;
 mod gate;
 mod identity;
+mod inline;
 mod job;
 mod maps;
 mod sip;
+mod steer;
 
 use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext};
 
@@ -26,6 +29,20 @@ use aya_ebpf::{bindings::xdp_action::XDP_PASS, macros::xdp, programs::XdpContext
 #[xdp(frags)]
 pub fn tap(ctx: XdpContext) -> u32 {
     sip::handle(ctx::Ctx::new(&ctx)).unwrap_or(XDP_PASS)
+}
+
+/// Inline, on the carrier's side: initial INVITEs go through user space while it
+/// keeps up, everything else goes on at once.
+#[xdp(frags)]
+pub fn inline_carrier(ctx: XdpContext) -> u32 {
+    inline::from_carrier(ctx::Ctx::new(&ctx))
+}
+
+/// Inline, on the core's side: everything goes on at once; what tells how calls
+/// went is copied.
+#[xdp(frags)]
+pub fn inline_core(ctx: XdpContext) -> u32 {
+    inline::from_core(ctx::Ctx::new(&ctx))
 }
 
 #[cfg(not(test))]

@@ -1,15 +1,16 @@
 //! Tables. Their names and layouts are told in `scorer_common::maps`.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, XskMap},
 };
 use scorer_common::{
     Counter,
     gate::{Bucket, Rule, Settings},
     limits::{FRAME, PortBitmap},
     record::{FlowKey, FragmentKey, InviteHeader, RecordHeader},
+    steer::{Backlog, Beat, Follow, QUEUES},
 };
 
 /// Default size of a ring, bytes; the loader sets the configured one.
@@ -85,3 +86,18 @@ pub static DIALOG_SCRATCH: PerCpuArray<DialogScratch> = PerCpuArray::with_max_en
 
 #[map]
 pub static JOB: PerCpuArray<crate::job::Fields> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub static FORWARD: DevMap = DevMap::with_max_entries(2, 0);
+
+#[map]
+pub static SOCKETS: XskMap = XskMap::with_max_entries(QUEUES, 0);
+
+#[map]
+pub static BEAT: Array<Beat> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+pub static BACKLOGS: Array<Backlog> = Array::with_max_entries(QUEUES, BPF_F_MMAPABLE);
+
+#[map]
+pub static FOLLOWED: LruHashMap<u64, Follow> = LruHashMap::with_max_entries(65_536, 0);

@@ -26,9 +26,15 @@ pub fn handle(ctx: Ctx) -> Option<u32> {
         counters.add(Counter::NotSip);
         return None;
     }
+    if let Some(flow) = frame::plain_tcp_other_than_text(ctx, is_sip_port)
+        && FLOWS.get_ptr(flow).is_none()
+    {
+        counters.add(Counter::NotSip);
+        return None;
+    }
     let job = Job::get()?;
     job.set_kind(NOTHING);
-    if decide(ctx, counters, job).is_none() {
+    if decide(ctx, counters, job, true).is_none() {
         return Some(XDP_DROP);
     }
     match job.kind() {
@@ -39,13 +45,13 @@ pub fn handle(ctx: Ctx) -> Option<u32> {
 }
 
 /// No record is to be made.
-const NOTHING: u32 = 0;
-const INVITE: u32 = Kind::Invite as u32;
+pub const NOTHING: u32 = 0;
+pub const INVITE: u32 = Kind::Invite as u32;
 
 /// Looks at the headers and leaves in `job` what is to be emitted. `None` means
-/// that the gate drops the packet.
+/// that the gate, which is only asked where `guarded`, drops the packet.
 #[inline(always)]
-fn decide(ctx: Ctx, counters: Counters, job: Job) -> Option<()> {
+pub fn decide(ctx: Ctx, counters: Counters, job: Job, guarded: bool) -> Option<()> {
     let Some(decapsulated) = frame::decode(ctx, job) else {
         counters.add(Counter::NotIp);
         return Some(());
@@ -53,6 +59,7 @@ fn decide(ctx: Ctx, counters: Counters, job: Job) -> Option<()> {
     if decapsulated {
         counters.add(Counter::Decapsulated);
     }
+    job.set_wrapped(decapsulated as u32);
     let kind = match job.protocol() {
         // The options may stand in the first fragment, before its UDP header.
         UDP | TCP | DESTINATION_OPTIONS if job.fragment_offset() != 0 => {
@@ -67,7 +74,7 @@ fn decide(ctx: Ctx, counters: Counters, job: Job) -> Option<()> {
     };
     job.set_gate(0);
     job.set_kind(kind);
-    if kind == INVITE {
+    if kind == INVITE && guarded {
         match gate::by_source(counters, job) {
             Outcome::Pass(bits) => job.set_gate(bits as u32),
             Outcome::Drop => return None,

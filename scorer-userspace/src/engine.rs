@@ -5,7 +5,10 @@ mod trial;
 
 use std::sync::Arc;
 
-use scorer_common::{Verdict, verdict::VERSION};
+use scorer_common::{
+    Verdict,
+    verdict::{Tag, VERSION},
+};
 
 pub use crate::verdict::{Reason, Thresholds};
 pub use stats::{EngineStats, Sample};
@@ -19,23 +22,25 @@ use crate::{
     features::{self, Call, Parts, Traits, Vector},
     geo::{self, Located},
     history::{CallKeys, Change, Event, History, HistoryConfig, Recall, Seen},
-    lists::Hits,
+    lists::{Hits, List, ListSet, Query},
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
-    policy::Decision,
-    sip::{self, Message, Method, StartLine},
+    policy::{Decision, Facts},
+    sip::{self, Message, Method, NameAddr, StartLine},
     stir::{self, Budget, Store, Subject},
     time::Timestamp,
-    verdict::{Reasons, tags},
+    verdict::{Effect, ListRules, Reasons, list_feature, rule, tags},
 };
 
 /// Everything said about one call. Borrowed for the time of the callback.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Assessment<'a> {
     /// The record that travels.
     pub verdict: Verdict,
     /// Call-ID as it stands; empty when there is none.
     pub call_id: &'a [u8],
+    /// From tag; empty when there is none.
+    pub from_tag: &'a [u8],
     /// Caller's number or user as presented (From); empty when there is none.
     pub caller: &'a [u8],
     /// Callee's number or user (Request-URI, else To).
@@ -58,6 +63,10 @@ pub struct Assessment<'a> {
     pub reasons: &'a [Reason],
     /// Model's name.
     pub model: &'a str,
+    /// Lists that name it.
+    pub lists: ListSet,
+    /// What the strongest of their entries did to the score.
+    pub listed: Option<Listed<'a>>,
     /// What policy says is to be done; the verdict's action is its.
     pub decision: Decision<'a>,
     /// Key of the caller's profile.
@@ -66,6 +75,21 @@ pub struct Assessment<'a> {
     pub countries: [u16; 2],
     /// The INVITE as it stands.
     pub message: &'a [u8],
+}
+
+/// What an entry of a list did to a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// List of the entry.
+    pub list: List,
+    /// What was done.
+    pub effect: Effect,
+    /// Feature that stands for the list; a reason of it is this entry's.
+    pub feature: u16,
+    /// Why the entry is there, as its author says; empty where nothing is said.
+    pub reason: &'a str,
+    /// Score of the model alone, 0–100.
+    pub model_score: u8,
 }
 
 /// Bounds, thresholds and where the operator is.
@@ -81,6 +105,8 @@ pub struct EngineConfig {
     pub env: EnvConfig,
     /// Signatures checked in a second at most.
     pub signature_checks: u32,
+    /// What lists may do to scores.
+    pub lists: ListRules,
 }
 
 impl Default for EngineConfig {
@@ -91,6 +117,7 @@ impl Default for EngineConfig {
             levels: Thresholds::default(),
             env: EnvConfig::default(),
             signature_checks: 500,
+            lists: ListRules::default(),
         }
     }
 }
@@ -113,13 +140,14 @@ impl Engine {
     /// # Errors
     /// [`EnvError`] when a file of the configuration cannot be used.
     pub fn new(config: &EngineConfig, model: Arc<Model>) -> Result<Self, EnvError> {
-        let env = Arc::new(Env::load(&config.env)?);
+        let env = Arc::new(Env::load(&config.env, config.levels)?);
         Ok(Self {
             assembler: Assembler::new(&config.assembler),
             scratch: sip::Scratch::new(),
             scorer: Scorer {
                 history: History::new(&config.history),
                 levels: config.levels,
+                lists: config.lists,
                 env,
                 plan: Plan::new(),
                 located: geo::Memory::new(),
@@ -195,6 +223,11 @@ impl Engine {
         std::mem::replace(&mut self.scorer.env, env)
     }
 
+    /// What calls are judged by.
+    pub fn env(&self) -> &Arc<Env> {
+        &self.scorer.env
+    }
+
     /// Checks signatures with certificates from this store.
     pub fn set_store(&mut self, store: Arc<Store>) {
         self.scorer.store = Some(store);
@@ -244,6 +277,7 @@ impl Engine {
 struct Scorer {
     history: History,
     levels: Thresholds,
+    lists: ListRules,
     env: Arc<Env>,
     plan: Plan,
     located: geo::Memory,
@@ -303,9 +337,10 @@ impl Scorer {
         let event = match *message.start() {
             StartLine::Request { method: Method::Invite, .. } => {
                 self.stats.invites += 1;
-                let has_to_tag = message.to().is_some_and(|to| to.tag().is_some());
+                let to = message.to();
+                let has_to_tag = to.is_some_and(|to| to.tag().is_some());
                 if !has_to_tag {
-                    return self.invite(message, packet, dialog, each);
+                    return self.invite(message, to, packet, dialog, each);
                 }
                 self.stats.reinvites += 1;
                 Event::Other
@@ -333,6 +368,7 @@ impl Scorer {
     fn invite(
         &mut self,
         message: &Message<'_>,
+        to: Option<NameAddr<'_>>,
         packet: &SipPacket<'_>,
         dialog: u64,
         each: &mut dyn FnMut(&Assessment<'_>),
@@ -340,7 +376,7 @@ impl Scorer {
         let meta = &packet.meta;
         // A reload may come between two calls, not within one.
         let env = Arc::clone(&self.env);
-        let parts = Parts::of(message, env.home_country);
+        let parts = Parts::of(message, to, env.home_country);
         let mut call = Call {
             message,
             meta,
@@ -368,7 +404,9 @@ impl Scorer {
         history.prefetch(dialog, &keys);
         // Meanwhile, what does not depend on the past. For the few INVITEs that turn
         // out to be no new call it is for nothing.
-        features::compute_message(&call, &mut self.features);
+        features::compute_parties(&call, &mut self.features);
+        history.prefetch_values(dialog, &keys);
+        features::compute_rest(&call, &mut self.features);
         let ids = (tag, branch, cseq);
         match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
             Seen::New => {}
@@ -401,7 +439,6 @@ impl Scorer {
         };
         call.caller_about = about(call.parts.caller().as_ref());
         call.callee_about = about(call.parts.callee.as_ref());
-        let numbers = [call.parts.shown.as_ref(), call.parts.network.as_ref()];
         // What is signed is the network's number, where it is known.
         let subject = Subject {
             caller: call.parts.network.as_ref().or(call.parts.shown.as_ref()),
@@ -411,7 +448,15 @@ impl Scorer {
         let store = self.store.as_deref();
         let (budget, passports) = (&mut self.budget, &mut self.passports);
         call.stir = stir::examine(call.message, &subject, store, budget, passports);
-        call.hits = env.lists.look(numbers, traits.order, traits.signature, source, meta.timestamp);
+        call.hits = env.lists.look(&Query {
+            shown: call.parts.shown.as_ref(),
+            network: call.parts.network.as_ref(),
+            fingerprint: traits.order,
+            profile: traits.signature,
+            source,
+            trunk: call.place.trunk,
+            now: meta.timestamp,
+        });
     }
 
     fn assess(
@@ -426,20 +471,53 @@ impl Scorer {
         let probability =
             self.model.explain(&self.features, &mut self.contributions, &mut self.model_scratch);
         let score = (probability * 100.0).round() as u8;
-        let level = self.levels.level(score);
         let scratch = &mut self.model_scratch;
         self.trial.call((dialog, call_key), &self.features, score, self.levels.high, scratch);
         if let Some(drift) = self.drift.as_mut().filter(|_| call_key.is_multiple_of(DRIFT_SAMPLE)) {
             drift.count(&self.features, probability * 100.0, call.meta.timestamp);
         }
         self.history.scored(profile, probability);
-        let tags = tags(call, &self.recall, &self.features);
-        let reasons = Reasons::pick(&self.features, &self.contributions);
-        let decision = Decision::PASS;
-        self.stats.verdict(level, tags);
+        // From here on the score is the verdict's: what the model says, held against the
+        // lists; and the policy decides by it.
+        let ruling = rule(&call.hits, &self.features, score, self.levels, self.lists);
+        let level = self.levels.level(ruling.score);
+        let probability =
+            if ruling.score == score { probability } else { f32::from(ruling.score) / 100.0 };
+        let mut tags = tags(call, &self.recall, &self.features);
+        tags.set(Tag::Allowlisted, ruling.allowed);
+        let mut reasons = Reasons::pick(&self.features, &self.contributions);
+        ruling.reasons.into_iter().rev().flatten().for_each(|reason| reasons.first(reason));
+        let parts = &call.parts;
+        let trunk = call.place.trunk.and_then(|at| call.env.trunks.0.get(usize::from(at)));
+        let trunk = trunk.map(|trunk| &*trunk.name);
+        let lists =
+            if ruling.allowed { call.hits.lists } else { call.hits.lists.without(ListSet::ALLOW) };
+        let decision = call.env.policy.as_deref().map_or(Decision::PASS, |policy| {
+            policy.decide(&Facts {
+                score: ruling.score,
+                level,
+                tags,
+                lists,
+                caller: parts.caller(),
+                network: parts.network,
+                callee: parts.callee,
+                withheld: parts.withheld(),
+                trunk,
+                source: call.meta.source.ip(),
+                time: call.meta.timestamp,
+            })
+        });
+        let listed = ruling.hit.zip(ruling.effect).map(|(hit, effect)| Listed {
+            list: hit.list,
+            effect,
+            feature: list_feature(hit.list),
+            reason: call.env.lists.reason(hit),
+            model_score: score,
+        });
+        self.stats.verdict(level, tags, &decision, ruling.effect);
         let verdict = Verdict {
             version: VERSION,
-            score,
+            score: ruling.score,
             level: level as u8,
             action: decision.action as u8,
             tags: tags.0,
@@ -452,10 +530,10 @@ impl Scorer {
             probability,
             latency: 0,
         };
-        let parts = &call.parts;
         each(&Assessment {
             verdict,
             call_id: call.message.call_id().unwrap_or_default(),
+            from_tag: parts.from.and_then(|from| from.tag()).unwrap_or_default(),
             caller: parts.from.and_then(|from| from.uri.user).unwrap_or_default(),
             callee: parts.callee_user(),
             from_user: parts.from_user(),
@@ -463,13 +541,12 @@ impl Scorer {
             network_number: parts.network_user,
             meta: *call.meta,
             signature: traits.text(call.meta),
-            trunk: call
-                .place
-                .trunk
-                .and_then(|trunk| Some(&*call.env.trunks.0.get(usize::from(trunk))?.name)),
+            trunk,
             features: &self.features,
             reasons: reasons.as_slice(),
             model: self.model.name(),
+            lists,
+            listed,
             decision,
             profile,
             countries: [call.caller_about.country, call.callee_about.country],

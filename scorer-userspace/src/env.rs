@@ -1,18 +1,20 @@
 //! What the operator configured and calls are judged by: number tables, trunks,
-//! lists, the database of addresses. Loaded at start and again when a file changes;
-//! the engine swaps one for the other between two calls.
+//! lists, the database of addresses, policy. Loaded at start and again when a file
+//! changes; the engine swaps one for the other between two calls.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+mod renewal;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use crate::{
     geo::{Database, GeoError, Located, NetworkKind},
-    lists::{ListError, Lists},
+    lists::{ListError, Lists, Store, StoreError},
     number::{RangeError, Ranges},
+    policy::{Policy, PolicyError, Site},
+    verdict::Thresholds,
 };
+
+pub use renewal::Renewal;
 
 /// Files and settings an [`Env`] is made from.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +25,16 @@ pub struct EnvConfig {
     pub tables: Vec<PathBuf>,
     /// Lists.
     pub lists: Vec<PathBuf>,
+    /// SQLite file of lists.
+    pub store: Option<PathBuf>,
     /// Database of addresses.
     pub addresses: Option<PathBuf>,
     /// Trunks.
     pub trunks: Trunks,
+    /// Policy; `None` passes every call.
+    pub policy: Option<PathBuf>,
+    /// Decide, but act with pass.
+    pub observe: bool,
 }
 
 /// Why it cannot be made.
@@ -41,67 +49,75 @@ pub enum EnvError {
     /// The database of addresses.
     #[error(transparent)]
     Addresses(#[from] GeoError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
-/// All of it, loaded.
-#[derive(Debug)]
+/// All of it, loaded. What stays the same over a reload is shared.
+#[derive(Clone, Debug)]
 pub struct Env {
     /// Country code of national numbers.
     pub home_country: Option<u16>,
     /// Number tables.
-    pub ranges: Ranges,
+    pub ranges: Arc<Ranges>,
     /// Lists.
-    pub lists: Lists,
+    pub lists: Arc<Lists>,
     /// Database of addresses.
-    pub addresses: Option<Database>,
+    pub addresses: Option<Arc<Database>>,
     /// Trunks.
-    pub trunks: Trunks,
+    pub trunks: Arc<Trunks>,
+    /// Policy; `None` passes every call.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl Env {
-    /// Loads it.
+    /// Loads it. `levels` are where levels of scores begin, for the policy's checks. A
+    /// store of lists that cannot be used is told and left out: it may come back.
     ///
     /// # Errors
     /// [`EnvError`], which names the file and the line.
-    pub fn load(config: &EnvConfig) -> Result<Self, EnvError> {
+    pub fn load(config: &EnvConfig, levels: Thresholds) -> Result<Self, EnvError> {
+        let policy = config.policy(levels)?.map(Arc::new);
         Ok(Self {
             home_country: config.home_country,
-            ranges: Ranges::load(&config.tables)?,
-            lists: Lists::load(&config.lists)?,
-            addresses: config.addresses.as_deref().map(Database::open).transpose()?,
-            trunks: config.trunks.clone(),
+            ranges: Arc::new(Ranges::load(&config.tables)?),
+            lists: Arc::new(config.lists()?),
+            addresses: config.addresses()?,
+            trunks: Arc::new(config.trunks.clone()),
+            policy,
         })
     }
 }
 
-/// Tells when files have changed.
-#[derive(Debug)]
-pub struct Watch {
-    files: Vec<(PathBuf, Option<(SystemTime, u64)>)>,
-}
-
-impl Watch {
-    /// Watches the files of a configuration.
-    pub fn new(config: &EnvConfig) -> Self {
-        let files = config.tables.iter().chain(&config.lists).chain(&config.addresses);
-        Self { files: files.map(|path| (path.clone(), stamp(path))).collect() }
-    }
-
-    /// Whether a file is another than at the last call.
-    pub fn changed(&mut self) -> bool {
-        let mut changed = false;
-        for (path, known) in &mut self.files {
-            let now = stamp(path);
-            changed |= now != *known;
-            *known = now;
+impl EnvConfig {
+    fn lists(&self) -> Result<Lists, ListError> {
+        let load = |store: Option<&Store>| {
+            Lists::load(&self.lists, store, &self.trunks, self.home_country)
+        };
+        let Some(path) = &self.store else { return load(None) };
+        match Store::look(path).map_err(ListError::from).and_then(|store| load(Some(&store))) {
+            Err(ListError::Store(error)) => {
+                let missing = matches!(error, StoreError::Missing { .. });
+                let level = if missing { log::Level::Warn } else { log::Level::Error };
+                log::log!(level, "{error}; calls are scored without it until it is there");
+                load(None)
+            }
+            result => result,
         }
-        changed
     }
-}
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let about = std::fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
+    fn addresses(&self) -> Result<Option<Arc<Database>>, GeoError> {
+        Ok(self.addresses.as_deref().map(Database::open).transpose()?.map(Arc::new))
+    }
+
+    fn policy(&self, levels: Thresholds) -> Result<Option<Policy>, PolicyError> {
+        let Some(path) = &self.policy else { return Ok(None) };
+        let names = self.trunks.0.iter().map(|trunk| trunk.name.clone()).collect();
+        let site =
+            Site { home_country: self.home_country, levels: Some(levels), trunks: Some(names) };
+        Policy::load(path, &site).map(|policy| Some(policy.observing(self.observe)))
+    }
 }
 
 /// A group of source addresses that belong to one carrier.

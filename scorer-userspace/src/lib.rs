@@ -3,7 +3,7 @@
 //! Data flows one way, and nothing on the left knows anything on its right:
 //!
 //! ```text
-//! capture -> sip -> features (+ history, number) -> model -> verdict -> records
+//! capture -> sip -> features (+ history, number) -> model -> policy -> verdict -> records
 //! ```
 //!
 //! [`engine::Engine`] ties these together and is pure: bytes and a timestamp in,
@@ -16,8 +16,10 @@ pub mod config;
 pub mod engine;
 pub mod env;
 pub mod features;
+pub mod gate;
 pub mod geo;
 pub mod history;
+pub mod inline;
 pub mod isup;
 pub mod labels;
 pub mod lists;
@@ -30,6 +32,7 @@ pub mod policy;
 pub mod records;
 pub mod simulate;
 pub mod sip;
+mod steps;
 pub mod stir;
 pub mod tap;
 pub mod time;

@@ -15,6 +15,10 @@ use scorer::{
     model::Model,
     output::{Style, json_line},
     time::Timestamp,
+    verdict::{
+        deliver::{DeliverConfig, Deliveries, Receiver},
+        recent::feed,
+    },
 };
 
 struct Counting;
@@ -57,8 +61,12 @@ fn frame(i: u32) -> Vec<u8> {
     bytes
 }
 
+/// Counts the process's allocations: one test at a time.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[test]
 fn a_thousand_calls_allocate_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let model = Model::builtin(&features::names()).expect("the built-in model");
     let mut engine =
         Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
@@ -85,4 +93,50 @@ fn a_thousand_calls_allocate_nothing() {
     (100..1_100).for_each(&mut inspect);
     let allocated = COUNT.load(Ordering::Relaxed) - before;
     assert_eq!((verdicts, allocated), (1_100, 0));
+}
+
+#[test]
+fn a_thousand_deliveries_allocate_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    // Nobody reads, nobody is there, and the queue is never emptied: what fails must
+    // not cost memory, either.
+    let _lazy = std::os::unix::net::UnixDatagram::bind(&path).expect("bound");
+    let receivers = [format!("unix:{} json", path.display()), "unix:@nobody-here record".into()];
+    let config = DeliverConfig {
+        receivers: receivers.iter().map(|text| Receiver::parse(text).expect("good")).collect(),
+        ring: Some(folder.path().join("ring")),
+        ring_slots: 64,
+        ..DeliverConfig::default()
+    };
+    let (feed, mail) = feed().expect("a queue");
+    let mut deliveries = Deliveries::open(&config, false, Some(feed)).expect("opened");
+    let model = Model::builtin(&features::names()).expect("the built-in model");
+    let mut engine =
+        Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
+    let frames: Vec<_> = (0..1_300).map(frame).collect();
+    let mut allocated = 0;
+    for (i, bytes) in frames.iter().enumerate() {
+        let frame = Frame {
+            link: LinkType::Ethernet,
+            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
+            bytes,
+            wire_length: bytes.len() as u32,
+            scan: None,
+        };
+        engine.inspect(&frame, &mut |assessment| {
+            let before = COUNT.load(Ordering::Relaxed);
+            deliveries.send(assessment, 1_000);
+            // The first few warm it up.
+            allocated += if i < 10 { 0 } else { COUNT.load(Ordering::Relaxed) - before };
+        });
+    }
+    let ways = &deliveries.stats().ways;
+    assert_eq!(
+        (ways.ring_sent.get(), ways.recent_sent.get(), ways.recent_full.get()),
+        (1_300, 1_024, 276)
+    );
+    assert_eq!(allocated, 0);
+    drop(mail);
 }

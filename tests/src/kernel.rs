@@ -11,6 +11,7 @@ use scorer_common::{
     gate::{Rule, Settings},
     maps,
     record::{InviteHeader, RecordHeader},
+    steer::{self, Backlog, Beat, Follow},
 };
 
 /// `XDP_PASS`.
@@ -22,6 +23,7 @@ pub const DROP: u32 = 1;
 #[derive(Debug)]
 pub struct Kernel {
     ebpf: Ebpf,
+    program: &'static str,
 }
 
 /// A record read back from a ring.
@@ -42,15 +44,49 @@ impl Kernel {
     /// When the kernel does not take it.
     #[expect(clippy::new_without_default, reason = "loading is no default")]
     pub fn new() -> Self {
+        Self::of(maps::PROGRAM_TAP)
+    }
+
+    /// Loads it for another of its programs.
+    ///
+    /// # Panics
+    /// When the kernel does not take it.
+    pub fn of(program: &'static str) -> Self {
         let mut ebpf = object::load(&[5060], 1 << 22, 1 << 22).expect("the object loads");
-        let program: &mut Xdp =
-            ebpf.program_mut(maps::PROGRAM_TAP).expect("tap").try_into().expect("XDP");
-        program.load().expect("the verifier takes it");
-        Self { ebpf }
+        let loaded: &mut Xdp =
+            ebpf.program_mut(program).expect("the program").try_into().expect("XDP");
+        loaded.load().expect("the verifier takes it");
+        Self { ebpf, program }
     }
 
     fn program(&self) -> &Xdp {
-        self.ebpf.program(maps::PROGRAM_TAP).expect("tap").try_into().expect("XDP")
+        self.ebpf.program(self.program).expect("the program").try_into().expect("XDP")
+    }
+
+    /// Says that user space is alive up to `deadline` (`CLOCK_MONOTONIC`, ns).
+    ///
+    /// # Panics
+    /// When the map is not there.
+    pub fn beat(&mut self, deadline: u64) {
+        object::set(&mut self.ebpf, maps::BEAT, Beat { deadline }).expect("the beat");
+    }
+
+    /// Says how much of a queue was handed over and taken.
+    ///
+    /// # Panics
+    /// When the map is not there.
+    pub fn backlog(&mut self, backlog: Backlog) {
+        object::set(&mut self.ebpf, maps::BACKLOGS, backlog).expect("the backlog");
+    }
+
+    /// Has later messages of a call go through user space.
+    ///
+    /// # Panics
+    /// When the map is not there.
+    pub fn follow(&mut self, call_id: &[u8], until: u64) {
+        let map = self.ebpf.map_mut(maps::FOLLOWED).expect("the table");
+        let mut table = HashMap::<_, u64, Follow>::try_from(map).expect("a table");
+        table.insert(steer::call_hash(call_id), Follow { until }, 0).expect("inserted");
     }
 
     /// Instructions the verifier went through.

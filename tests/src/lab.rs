@@ -24,7 +24,12 @@ pub struct Lab {
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-fn run(program: &str, args: &str) {
+/// Part of a name that no other lab has.
+pub(crate) fn unique() -> String {
+    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn run(program: &str, args: &str) {
     let status = Command::new(program).args(args.split(' ')).stdout(Stdio::null()).status();
     assert!(status.is_ok_and(|status| status.success()), "{program} {args} failed");
 }
@@ -36,7 +41,7 @@ impl Lab {
     /// When a namespace or the veth pair cannot be made.
     #[expect(clippy::new_without_default, reason = "makes namespaces")]
     pub fn new() -> Self {
-        let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let id = unique();
         let lab = Self { carrier: format!("scorer-tc{id}"), edge: format!("scorer-te{id}") };
         let (carrier, edge) = (&lab.carrier, &lab.edge);
         run("ip", &format!("netns add {carrier}"));
@@ -86,7 +91,7 @@ impl Lab {
 }
 
 /// A namespace is a thread's own affair.
-fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
     let file = std::fs::File::open(format!("/run/netns/{namespace}")).expect("namespace");
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -97,7 +102,7 @@ fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn send_frames(interface: &str, frames: &[Vec<u8>]) {
+pub(crate) fn send_frames(interface: &str, frames: &[Vec<u8>]) {
     use nix::sys::socket::{
         AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike as _,
         sendto, socket,
@@ -128,7 +133,7 @@ fn send_frames(interface: &str, frames: &[Vec<u8>]) {
     }
 }
 
-fn enter(namespace: &str, program: &Path) -> Command {
+pub(crate) fn enter(namespace: &str, program: &Path) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{namespace}")).arg(program);
     command

@@ -1,9 +1,11 @@
 //! What the end-to-end tests share: labs of network namespaces, real SIP
 //! elements, frames, the scorer's own binary.
 
+pub mod bump;
 pub mod frames;
 pub mod kernel;
 pub mod lab;
+pub mod reader;
 pub mod scorer;
 pub mod shared;
 pub mod sip;

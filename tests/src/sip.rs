@@ -16,19 +16,46 @@ use crate::{
 /// # Panics
 /// When it does not come up.
 pub fn kamailio(lab: &Lab, folder: &Path) -> Running {
-    let config = root().join("tests/kamailio/answer.cfg");
+    kamailio_at(lab.edge("/usr/sbin/kamailio"), folder, EDGE, || {
+        let mut probe = sipp(lab, folder);
+        probe.args(["-sf"]).arg(root().join("tests/scenarios/options.xml")).args(["-m", "1", EDGE]);
+        probe.status().expect("sipp").success()
+    })
+}
+
+/// Kamailio started by `command`, listening on `address`; up when `is_up` says so.
+///
+/// # Panics
+/// When it does not come up.
+pub fn kamailio_at(
+    command: Command,
+    folder: &Path,
+    address: &str,
+    is_up: impl Fn() -> bool,
+) -> Running {
+    router(command, folder, &root().join("tests/kamailio/answer.cfg"), address, is_up)
+}
+
+/// The same with another configuration.
+///
+/// # Panics
+/// When it does not come up.
+pub fn router(
+    mut command: Command,
+    folder: &Path,
+    config: &Path,
+    address: &str,
+    is_up: impl Fn() -> bool,
+) -> Running {
     let log = std::fs::File::create(folder.join("kamailio.log")).expect("a log");
-    let mut command = lab.edge("/usr/sbin/kamailio");
-    command.args(["-DD", "-E", "-f"]).arg(config).args(["-l", &format!("udp:{EDGE}:5060")]);
+    command.args(["-DD", "-E", "-f"]).arg(config).args(["-l", &format!("udp:{address}:5060")]);
     command.args(["-m", "64", "-M", "8", "-Y"]).arg(folder);
     command.stdout(Stdio::null()).stderr(log);
     let running = Running(command.spawn().expect("kamailio starts"));
     // Up when it answers an OPTIONS.
     let start = Instant::now();
     loop {
-        let mut probe = sipp(lab, folder);
-        probe.args(["-sf"]).arg(root().join("tests/scenarios/options.xml")).args(["-m", "1", EDGE]);
-        if probe.status().expect("sipp").success() {
+        if is_up() {
             return running;
         }
         let log = std::fs::read_to_string(folder.join("kamailio.log")).unwrap_or_default();

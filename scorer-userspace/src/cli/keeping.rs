@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use crate::{
     config::{Config, StirConfig},
     engine::Engine,
-    env::{Env, EnvConfig, Watch},
+    env::{Env, Renewal},
     features::names,
     history::{self, Cursor, History},
     labels::Labels,
@@ -29,8 +29,8 @@ use crate::{
 const PIECES: usize = 64;
 /// Pieces copied at a time; together well under a millisecond.
 const AT_ONCE: usize = 4;
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often the policy and the store of lists are looked at; large files seldomer.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often models and labels are.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -254,29 +254,34 @@ pub(super) fn models(config: &Config, configured: &Arc<Model>) -> anyhow::Result
     Ok(used)
 }
 
-/// Looks at files for ever; those that cannot be used leave the old ones in use.
-pub(super) async fn watch(config: &Config, configured: &Arc<Model>, fresh: &Fresh) {
+/// Looks at files for ever; those that cannot be used leave the old ones in use. `env`
+/// is what the engine began with.
+pub(super) async fn watch(config: &Config, configured: &Arc<Model>, env: Arc<Env>, fresh: &Fresh) {
+    let engine = &config.engine;
     tokio::join!(
-        watch_env(&config.engine.env, fresh),
+        watch_env(Renewal::new(&engine.env, engine.levels, env), fresh),
         watch_models(config, configured, fresh),
         watch_labels(config, fresh)
     );
 }
 
-async fn watch_env(config: &EnvConfig, fresh: &Fresh) {
-    let mut watch = Watch::new(config);
+async fn watch_env(mut renewal: Renewal, fresh: &Fresh) {
     loop {
         tokio::time::sleep(LOOK).await;
         fresh.env.free_old();
-        if !watch.changed() {
-            continue;
-        }
-        match Env::load(config) {
-            Ok(env) => {
-                log::info!("tables and lists were read anew");
-                fresh.env.put(Arc::new(env));
-            }
-            Err(error) => log::error!("{error}; what was loaded before stays in use"),
+        // A million entries take a second to read; signals and scrapes do not wait for it.
+        let look = tokio::task::spawn_blocking(move || {
+            let new = renewal.look();
+            (renewal, new)
+        });
+        let Ok((next, new)) = look.await else {
+            return log::error!(
+                "files are not looked at any more: the thread that did it panicked"
+            );
+        };
+        renewal = next;
+        if let Some(env) = new {
+            fresh.env.put(env);
         }
     }
 }

@@ -9,12 +9,18 @@ mod config;
 mod doctor;
 mod export;
 mod features;
+mod gate;
+mod inline;
 mod keeping;
 mod label;
+mod list;
 mod live;
 mod model;
+mod policy;
 mod query;
+mod recorded;
 mod records;
+mod redirect;
 mod replay;
 mod simulate;
 mod store;
@@ -41,6 +47,12 @@ struct Cli {
 enum Command {
     /// Score live calls on network interfaces, passively (XDP).
     Tap(tap::TapArgs),
+    /// Score live calls in their path: tag, divert, reject or drop what policy says (XDP, AF_XDP).
+    Inline(inline::InlineArgs),
+    /// Answer a router's INVITEs with verdicts: a SIP redirect server on UDP, without XDP.
+    Redirect(redirect::RedirectArgs),
+    /// Rules that the kernel obeys by itself: drop, mark or allow sources, numbers, fingerprints
+    Gate(gate::GateArgs),
     /// Score the calls in capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
     /// List the features that models see.
@@ -51,6 +63,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// Say what a call was: fraud or genuine
     Label(label::LabelArgs),
+    /// Look at lists of allowed and denied callers, and change them
+    List(list::ListArgs),
+    /// Check a policy, explain what it does to a call, try it on past calls
+    Policy(policy::PolicyArgs),
     /// Look at models, change which one scores, put one on trial
     Model(model::ModelArgs),
     /// Make labelled carrier traffic, genuine and fraudulent
@@ -113,11 +129,16 @@ pub fn main() -> ExitCode {
         .init();
     let result = match cli.command {
         Command::Tap(args) => tap::run(&args),
+        Command::Inline(args) => inline::run(&args),
+        Command::Redirect(args) => redirect::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Label(args) => label::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Vectors(args) => vectors::run(&args),

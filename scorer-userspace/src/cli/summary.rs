@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::{
     capture::AssemblerStats,
     engine::{Engine, EngineStats, Sample},
+    metrics::{InlineStats, OutOfBand},
     records::Stats,
 };
-use scorer_common::verdict::Level;
+use scorer_common::{Counter, verdict::Level};
 
 /// Totals of packets and calls; counts of zero are left out.
 pub(super) fn print(packets: &AssemblerStats, calls: &EngineStats) {
@@ -51,6 +52,42 @@ pub(super) fn records(stats: &Stats) {
         of(&stats.hep_sent),
         of(&stats.hep_dropped)
     );
+}
+
+/// What became of frames in inline mode.
+pub(super) fn inline(stats: &InlineStats, kernel: &[u64; Counter::COUNT]) {
+    let of = |counter: Counter| kernel[counter as usize];
+    let counts = stats.judged.iter().filter(|(_, _, count)| *count > 0);
+    let counts: Vec<_> = counts.map(|(name, _, count)| format!("{name} {count}")).collect();
+    eprintln!(
+        "inline: {} INVITEs handed over ({}), {} passed on since user space was late, {} since it was busy, {} unfit; {} lost",
+        of(Counter::Steered),
+        counts.join(", "),
+        of(Counter::SteerLate),
+        of(Counter::SteerBusy),
+        of(Counter::SteerUnfit),
+        stats.lost
+    );
+}
+
+/// What became of verdicts out of band; counts of zero are left out.
+pub(super) fn out_of_band(ways: &OutOfBand) {
+    let print = |what: &str, counts: &mut dyn Iterator<Item = (String, u64)>| {
+        let counts = counts.filter(|(_, count)| *count > 0);
+        let counts: Vec<_> = counts.map(|(name, count)| format!("{name} {count}")).collect();
+        if !counts.is_empty() {
+            eprintln!("{what}: {}", counts.join(", "));
+        }
+    };
+    let named = |(name, _, count): (&'static str, &'static str, u64)| (name.to_owned(), count);
+    print("delivered", &mut ways.deliveries.iter().map(named));
+    if let Some(http) = &ways.http {
+        print("HTTP", &mut http.iter().map(named));
+    }
+    if let Some(redirect) = &ways.redirect {
+        print("redirect", &mut redirect.events.iter().map(named));
+        print("answers", &mut redirect.answers().map(|(code, count)| (code.to_string(), count)));
+    }
 }
 
 /// How a model on trial compares.

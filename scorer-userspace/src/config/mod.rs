@@ -9,7 +9,14 @@ mod parse;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{engine::EngineConfig, output::Style, records::RecordsConfig, tap::TapConfig};
+use crate::{
+    engine::EngineConfig,
+    inline::InlineConfig,
+    output::Style,
+    records::RecordsConfig,
+    tap::TapConfig,
+    verdict::{deliver::DeliverConfig, redirect::RedirectConfig},
+};
 
 pub use options::{OPTIONS, Opt, example, markdown};
 pub use parse::ConfigError;
@@ -19,6 +26,8 @@ pub use parse::ConfigError;
 pub struct Config {
     /// Live capture.
     pub tap: TapConfig,
+    /// Inline mode.
+    pub inline: InlineConfig,
     /// Engine, its history and bounds.
     pub engine: EngineConfig,
     /// Model file; `None` is the one built in.
@@ -31,6 +40,10 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How verdicts are written.
     pub style: Style,
+    /// Verdicts out of band.
+    pub deliver: DeliverConfig,
+    /// The redirect server.
+    pub redirect: RedirectConfig,
     /// Where the history is kept over restarts; `None` is nowhere.
     pub snapshot: Option<PathBuf>,
     /// Time between snapshots.
@@ -82,12 +95,15 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             tap: TapConfig::default(),
+            inline: InlineConfig::default(),
             engine: EngineConfig::default(),
             model: None,
             models: ModelsConfig::default(),
             labels: None,
             metrics: None,
             style: Style::default(),
+            deliver: DeliverConfig::default(),
+            redirect: RedirectConfig::default(),
             snapshot: None,
             snapshot_every: Duration::from_mins(10),
             stir: StirConfig::default(),

@@ -3,10 +3,20 @@
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
+use scorer_common::verdict::Level;
 use toml::Value;
 
 use super::Config;
-use crate::{env::Trunks, output::Format, tap::Mode};
+use crate::{
+    env::{Trunks, prefix},
+    inline::Way,
+    output::Format,
+    tap::Mode,
+    verdict::{
+        deliver::Receiver,
+        redirect::{is_header_name, is_header_value},
+    },
+};
 
 /// One option.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +57,25 @@ fn within(value: &Value, low: i64, high: i64) -> Result<u64, String> {
 /// So many days; none for 0.
 fn days(count: u64) -> Option<Duration> {
     (count > 0).then(|| Duration::from_hours(24 * count))
+}
+
+fn listener(value: &Value) -> Result<SocketAddr, String> {
+    text(value)?
+        .parse()
+        .map_err(|_| "must be an address and a port, such as \"127.0.0.1:9464\"".to_owned())
+}
+
+/// A level that scores are lifted to; `None` for none.
+fn floor(value: &Value) -> Result<Option<Level>, String> {
+    match text(value)? {
+        "off" => Ok(None),
+        name => Level::ALL
+            .into_iter()
+            .skip(1)
+            .find(|level| level.name() == name)
+            .map(Some)
+            .ok_or_else(|| "must be \"off\", \"medium\", \"high\" or \"critical\"".to_owned()),
+    }
 }
 
 fn list<'a, T>(
@@ -120,6 +149,73 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.tap.promiscuous = flag(v)?),
     },
     Opt {
+        key: "kernel.pins",
+        default: "\"/sys/fs/bpf/scorer\"",
+        doc: "Folder in a BPF file system where programs and maps are kept over restarts.",
+        set: |c, v| Ok(c.inline.pins = text(v)?.into()),
+    },
+    Opt {
+        key: "inline.carrier",
+        default: "# none",
+        doc: "Interface towards the carrier, for `scorer inline`.",
+        set: |c, v| Ok(text(v)?.clone_into(&mut c.inline.carrier)),
+    },
+    Opt {
+        key: "inline.core",
+        default: "# none",
+        doc: "Interface towards the core; without it the router is on this host.",
+        set: |c, v| Ok(c.inline.way = Way::Core(text(v)?.to_owned())),
+    },
+    Opt {
+        key: "inline.header",
+        default: "\"X-Call-Risk\"",
+        doc: "Name of the risk header. Forged ones from outside are taken out of what passes user space; a name that outsiders cannot guess protects the rest.",
+        set: |c, v| {
+            let name = text(v)?;
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._!%*+`'~".contains(&byte);
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
+                return Err("must be the name of a SIP header, such as \"X-Call-Risk\"".into());
+            }
+            Ok(c.inline.header = name.into())
+        },
+    },
+    Opt {
+        key: "inline.call_info",
+        default: "# none",
+        doc: "Value of Call-Info in 608 responses (RFC 8688): where a caller can object, such as \"<https://example.com/jcard>;purpose=jwscard\".",
+        set: |c, v| {
+            let value = text(v)?;
+            if value.len() > 256 || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                return Err("must be printable ASCII of at most 256 characters".into());
+            }
+            Ok(c.inline.call_info = Some(value.into()))
+        },
+    },
+    Opt {
+        key: "inline.observe",
+        default: "false",
+        doc: "Score and decide, change nothing.",
+        set: |c, v| Ok(c.inline.observe = flag(v)?),
+    },
+    Opt {
+        key: "inline.deadline_ms",
+        default: "8",
+        doc: "How long after its last word the kernel takes the scoring thread for dead and passes INVITEs on, ms (2–1,000).",
+        set: |c, v| Ok(c.inline.deadline = Duration::from_millis(within(v, 2, 1_000)?)),
+    },
+    Opt {
+        key: "inline.budget_us",
+        default: "2000",
+        doc: "How long an INVITE may take from the kernel's stamp until it goes on; one that took longer goes on as it came, µs (100–1,000,000).",
+        set: |c, v| Ok(c.inline.budget = Duration::from_micros(within(v, 100, 1_000_000)?)),
+    },
+    Opt {
+        key: "inline.zero_copy_drivers",
+        default: "[]",
+        doc: "Drivers whose AF_XDP sockets share memory with the card, such as \"ice\". Faster, and some drivers have faults there; others copy.",
+        set: |c, v| Ok(c.inline.zero_copy = texts(v)?),
+    },
+    Opt {
         key: "model.path",
         default: "# built in",
         doc: "ONNX file of the model. Without it the built-in ensemble scores (models/ensemble.md); \"baseline\" is the transparent logistic model that is built in, too (models/baseline.md).",
@@ -186,8 +282,44 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         key: "lists.files",
         default: "[]",
-        doc: "CSV files of allow and deny lists (docs/numbers.md); read again when they change.",
+        doc: "CSV files of allow and deny lists (docs/lists.md); read again when they change.",
         set: |c, v| Ok(c.engine.env.lists = texts(v)?.into_iter().map(Into::into).collect()),
+    },
+    Opt {
+        key: "lists.store",
+        default: "# none",
+        doc: "SQLite file of allow and deny lists (`scorer list`), beside the files; changes are live within a second.",
+        set: |c, v| Ok(c.engine.env.store = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "lists.deny_level",
+        default: "\"critical\"",
+        doc: "Level that a call of a denied number, range, source, trunk or profile has at least: \"off\", \"medium\", \"high\" or \"critical\".",
+        set: |c, v| Ok(c.engine.lists.deny = floor(v)?),
+    },
+    Opt {
+        key: "lists.deny_fingerprint_level",
+        default: "\"high\"",
+        doc: "The same where nothing but the header fingerprint is denied: others may share it.",
+        set: |c, v| Ok(c.engine.lists.deny_fingerprint = floor(v)?),
+    },
+    Opt {
+        key: "lists.allow_caps",
+        default: "true",
+        doc: "An allowed caller that the signalling does not contradict scores below `levels.medium`.",
+        set: |c, v| Ok(c.engine.lists.allow = flag(v)?),
+    },
+    Opt {
+        key: "policy.file",
+        default: "# none",
+        doc: "Rules that say what is done with calls (TOML, docs/policy.md); read again within a second of a change. Without it every call passes.",
+        set: |c, v| Ok(c.engine.env.policy = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "policy.observe",
+        default: "false",
+        doc: "Decide everything, but act with pass; verdicts show what would have been done.",
+        set: |c, v| Ok(c.engine.env.observe = flag(v)?),
     },
     Opt {
         key: "sources.database",
@@ -372,10 +504,156 @@ pub const OPTIONS: &[Opt] = &[
         key: "metrics.listen",
         default: "# off",
         doc: "Address and port on which Prometheus metrics are served, such as \"127.0.0.1:9464\".",
+        set: |c, v| Ok(c.metrics = Some(listener(v)?)),
+    },
+    Opt {
+        key: "deliver.receivers",
+        default: "[]",
+        doc: "Receivers of a datagram a verdict (docs/verdicts.md), such as \"unix:/run/router/verdicts json\", \"unix:@name record\", \"udp:127.0.0.1:9000 json\" or \"udp:9000 record\" (loopback): address, and the JSON line or the 64-byte record.",
+        set: |c, v| Ok(c.deliver.receivers = list(v, |v| Receiver::parse(text(v)?))?),
+    },
+    Opt {
+        key: "deliver.map",
+        default: "# none",
+        doc: "Path in a BPF file system, such as \"/sys/fs/bpf/scorer/verdicts\", at which a map from calls to verdicts is pinned (docs/verdict-abi.md). No dot in its last part.",
+        set: |c, v| Ok(c.deliver.map = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "deliver.map_entries",
+        default: "65536",
+        doc: "Calls in that map (64–16,777,216); the least recently used makes room.",
+        set: |c, v| Ok(c.deliver.map_entries = within(v, 64, 1 << 24)? as u32),
+    },
+    Opt {
+        key: "deliver.ring",
+        default: "# none",
+        doc: "File of a ring of verdicts in shared memory, such as \"/dev/shm/scorer-verdicts\" (docs/verdict-abi.md).",
+        set: |c, v| Ok(c.deliver.ring = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "deliver.ring_slots",
+        default: "4096",
+        doc: "Verdicts in that ring (64–1,048,576), rounded up to a power of two; 128 bytes each.",
+        set: |c, v| Ok(c.deliver.ring_slots = (within(v, 64, 1 << 20)? as u32).next_power_of_two()),
+    },
+    Opt {
+        key: "deliver.group",
+        default: "# none",
+        doc: "Group whose members may read map and ring, by name or number.",
+        set: |c, v| Ok(c.deliver.group = Some(text(v)?.to_owned())),
+    },
+    Opt {
+        key: "deliver.http",
+        default: "# off",
+        doc: "Address and port on which verdicts are asked for over HTTP, such as \"127.0.0.1:9465\": GET /v1/calls/CALL-ID/verdict?wait=MS (docs/verdicts.md).",
+        set: |c, v| Ok(c.deliver.http = Some(listener(v)?)),
+    },
+    Opt {
+        key: "deliver.http_wait_ms",
+        default: "2000",
+        doc: "How long an HTTP request may wait for a verdict at most, ms (0–10,000).",
+        set: |c, v| Ok(c.deliver.http_wait = Duration::from_millis(within(v, 0, 10_000)?)),
+    },
+    Opt {
+        key: "deliver.recent",
+        default: "16384",
+        doc: "Verdicts kept for HTTP and the redirect server (64–1,048,576), about 2 kB each.",
+        set: |c, v| Ok(c.deliver.recent = within(v, 64, 1 << 20)? as usize),
+    },
+    Opt {
+        key: "redirect.listen",
+        default: "# off",
+        doc: "Address and UDP port on which a SIP redirect server answers a router's INVITEs, such as \"127.0.0.1:5070\" (docs/verdicts.md).",
+        set: |c, v| Ok(c.redirect.listen = Some(listener(v)?)),
+    },
+    Opt {
+        key: "redirect.peers",
+        default: "[]",
+        doc: "Who may ask the redirect server, such as \"192.0.2.0/28\"; empty for everybody.",
         set: |c, v| {
-            Ok(c.metrics = Some(text(v)?.parse::<SocketAddr>().map_err(|_| {
-                "must be an address and a port, such as \"127.0.0.1:9464\"".to_owned()
-            })?))
+            Ok(c.redirect.peers = list(v, |v| {
+                let peer = text(v)?;
+                prefix(peer).ok_or_else(|| format!("`{peer}` is no address or prefix"))
+            })?)
+        },
+    },
+    Opt {
+        key: "redirect.deadline_ms",
+        default: "50",
+        doc: "How long the redirect server waits for a verdict before it lets a call go on, ms (1–5,000).",
+        set: |c, v| Ok(c.redirect.deadline = Duration::from_millis(within(v, 1, 5_000)?)),
+    },
+    Opt {
+        key: "redirect.allow_code",
+        default: "302",
+        doc: "Answer to a call that may go on: 302 with the call's URI as Contact, or a code on which the router takes its next route, such as 404 or 503 (300–699).",
+        set: |c, v| Ok(c.redirect.allow_code = within(v, 300, 699)? as u16),
+    },
+    Opt {
+        key: "redirect.divert_code",
+        default: "302",
+        doc: "Answer to a call that is diverted; its Contact is the target (300–399).",
+        set: |c, v| Ok(c.redirect.divert_code = within(v, 300, 399)? as u16),
+    },
+    Opt {
+        key: "redirect.reject_code",
+        default: "# the policy's: 603, 607 or 608",
+        doc: "Answer to a call that is refused (400–699).",
+        set: |c, v| Ok(c.redirect.reject_code = Some(within(v, 400, 699)? as u16)),
+    },
+    Opt {
+        key: "redirect.drop_code",
+        default: "603",
+        doc: "Answer to a call that policy drops: a redirect server must answer (400–699).",
+        set: |c, v| Ok(c.redirect.drop_code = within(v, 400, 699)? as u16),
+    },
+    Opt {
+        key: "redirect.contact",
+        default: "# the Request-URI",
+        doc: "Contact of a call that may go on, {user} being the user called, such as \"sip:{user}@192.0.2.1:5060\".",
+        set: |c, v| {
+            let value = text(v)?;
+            if !is_header_value(value) || value.contains(['<', '>', '"', ' ', ',']) {
+                return Err("must be a URI without <, >, quotes, commas and blanks".into());
+            }
+            Ok(c.redirect.contact = Some(value.into()))
+        },
+    },
+    Opt {
+        key: "redirect.header",
+        default: "\"X-Call-Risk\"",
+        doc: "Name of the risk header in answers.",
+        set: |c, v| {
+            let name = text(v)?;
+            if !is_header_name(name) {
+                return Err("must be the name of a SIP header, such as \"X-Call-Risk\"".into());
+            }
+            Ok(c.redirect.header = name.into())
+        },
+    },
+    Opt {
+        key: "redirect.call_info",
+        default: "# none",
+        doc: "Value of Call-Info in 608 answers (RFC 8688): where a caller can object, such as \"<https://example.com/jcard>;purpose=jwscard\".",
+        set: |c, v| {
+            let value = text(v)?;
+            if !is_header_value(value) {
+                return Err("must be printable ASCII of at most 256 characters".into());
+            }
+            Ok(c.redirect.call_info = Some(value.into()))
+        },
+    },
+    Opt {
+        key: "redirect.source",
+        default: "\"router\"",
+        doc: "Where a call that is asked about comes from: \"router\", who asks; \"via\", the hop that the second Via names, for routers that are proxies.",
+        set: |c, v| {
+            c.redirect.source_from_via = match text(v)? {
+                "router" => false,
+                "via" => true,
+                _ => return Err("must be \"router\" or \"via\"".into()),
+            };
+            Ok(())
         },
     },
     Opt {

@@ -1,8 +1,8 @@
 //! Counters of calls.
 
-use scorer_common::verdict::{Level, Tag, Tags};
+use scorer_common::verdict::{Action, Level, Tag, Tags};
 
-use crate::sip::ParseError;
+use crate::{policy::Decision, sip::ParseError, verdict::Effect};
 
 /// What became of the messages, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,9 +25,19 @@ pub struct EngineStats {
     pub by_level: [u64; Level::ALL.len()],
     /// Verdicts by [`Tag`].
     pub by_tag: [u64; Tag::ALL.len()],
+    /// Verdicts by [`Action`].
+    pub by_action: [u64; ACTIONS.len()],
+    /// Verdicts held back since the policy only observes, by [`Action`].
+    pub observed: [u64; ACTIONS.len()],
+    /// Calls that lists named, by [`Effect`].
+    pub by_effect: [u64; Effect::ALL.len()],
     /// Messages that could not be read, by [`ParseError`].
     pub parse_failures: [u64; ParseError::ALL.len()],
 }
+
+/// In the order of their numbers.
+const ACTIONS: [Action; 5] =
+    [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop];
 
 /// One counter with its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +58,21 @@ impl EngineStats {
         self.by_level.iter().sum()
     }
 
-    pub(super) fn verdict(&mut self, level: Level, tags: Tags) {
+    pub(super) fn verdict(
+        &mut self,
+        level: Level,
+        tags: Tags,
+        decision: &Decision<'_>,
+        effect: Option<Effect>,
+    ) {
         self.by_level[level as usize] += 1;
+        self.by_action[decision.action as usize] += 1;
+        if let Some(would) = &decision.would {
+            self.observed[would.action as usize] += 1;
+        }
+        if let Some(effect) = effect {
+            self.by_effect[effect as usize] += 1;
+        }
         for tag in tags.iter() {
             self.by_tag[tag as usize] += 1;
         }
@@ -82,11 +105,26 @@ impl EngineStats {
         };
         let levels = Level::ALL.map(Level::name).into_iter().zip(self.by_level);
         let tags = Tag::ALL.iter().map(|tag| tag.name()).zip(self.by_tag);
+        let actions = || ACTIONS.map(Action::name).into_iter();
+        let done = actions().zip(self.by_action);
+        let observed = actions().zip(self.observed);
+        let effects = Effect::ALL.map(Effect::name).into_iter().zip(self.by_effect);
         let failures = ParseError::ALL.map(ParseError::name).into_iter().zip(self.parse_failures);
         plain
             .into_iter()
             .chain(levels.map(labelled("verdicts", "Verdicts by level.", "level")))
             .chain(tags.map(labelled("verdict_tags", "Verdicts by tag.", "tag")))
+            .chain(done.map(labelled("verdict_actions", "Verdicts by action.", "action")))
+            .chain(observed.map(labelled(
+                "observed_actions",
+                "Actions held back since the policy only observes.",
+                "action",
+            )))
+            .chain(effects.map(labelled(
+                "listed_calls",
+                "Calls that lists named, by what that did to the score.",
+                "effect",
+            )))
             .chain(failures.map(labelled(
                 "parse_failures",
                 "SIP messages that could not be read, by cause.",

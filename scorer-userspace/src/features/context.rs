@@ -73,9 +73,10 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Reads them; `home` is the country code of national numbers.
-    pub fn of(message: &Message<'a>, home: Option<u16>) -> Self {
-        let (from, to, request_uri) = (message.from(), message.to(), message.request_uri());
+    /// Reads them, but for To, which was read before; `home` is the country code of
+    /// national numbers.
+    pub fn of(message: &Message<'a>, to: Option<NameAddr<'a>>, home: Option<u16>) -> Self {
+        let (from, request_uri) = (message.from(), message.request_uri());
         let user = |uri: Option<Uri<'a>>| uri.and_then(|uri| uri.user).filter(|u| !u.is_empty());
         let number = |user: &'a [u8]| Number::parse(user, home);
         let from_user = user(from.map(|from| from.uri));

@@ -26,7 +26,8 @@ pub use context::{Call, Parts};
 pub(crate) use date::seconds as date_seconds;
 pub use registry::{COUNT, FeatureDef, Group, Kind, REGISTRY, by_name, id, markdown, names};
 pub use signature::{Fingerprint, Traits};
-pub use words::{says, write as write_reason};
+pub(crate) use words::listed;
+pub use words::{Said, says, write as write_reason};
 
 use crate::history::Recall;
 
@@ -43,10 +44,14 @@ pub fn compute_shape<'a>(call: &Call<'a>, out: &mut Vector) -> Traits<'a> {
     traits.signed(call.meta)
 }
 
-/// Computes the other features that the message alone gives.
-pub fn compute_message(call: &Call<'_>, out: &mut Vector) {
+/// Computes who calls whom, as the message says it.
+pub fn compute_parties(call: &Call<'_>, out: &mut Vector) {
     identity::fill(call, out);
     number::fill(call, out);
+}
+
+/// Computes the other features that the message alone gives.
+pub fn compute_rest(call: &Call<'_>, out: &mut Vector) {
     transport::fill(call, out);
     stir::fill(call, out);
     isup::fill(call, out);

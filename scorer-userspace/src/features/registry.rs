@@ -19,6 +19,9 @@ pub enum Group {
 }
 
 impl Group {
+    /// How many there are.
+    pub const COUNT: usize = Self::Lists as usize + 1;
+
     /// Name in output.
     pub const fn name(self) -> &'static str {
         match self {

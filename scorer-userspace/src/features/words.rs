@@ -53,10 +53,64 @@ impl When {
     }
 }
 
+/// What one feature says.
+struct Words {
+    when: When,
+    kind: Kind,
+    /// Index of a text, and of the one where that is not true.
+    text: u16,
+    otherwise: u16,
+}
+
+/// A text and what stands in it: `{n}` or `{%}`, or nothing.
+struct Text {
+    before: &'static str,
+    place: Option<Place>,
+    after: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Number,
+    Share,
+}
+
+impl Text {
+    fn read(words: &'static str) -> Self {
+        let split = [("{n}", Place::Number), ("{%}", Place::Share)]
+            .into_iter()
+            .find_map(|(mark, place)| words.split_once(mark).zip(Some(place)));
+        match split {
+            Some(((before, after), place)) => Self { before, place: Some(place), after },
+            None => Self { before: words, place: None, after: "" },
+        }
+    }
+}
+
+struct Table {
+    features: Vec<Words>,
+    texts: Vec<Text>,
+}
+
 /// Read once: a call has no time for it.
-static WORDS: LazyLock<Vec<(When, &'static str)>> = LazyLock::new(|| {
-    let read = |feature: &super::FeatureDef| When::read(feature.kind, feature.reason);
-    REGISTRY.iter().map(|feature| read(feature).unwrap_or((When::Any, feature.reason))).collect()
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut known: Vec<&'static str> = Vec::new();
+    let mut number = |words: &'static str| {
+        known.iter().position(|text| *text == words).unwrap_or_else(|| {
+            known.push(words);
+            known.len() - 1
+        }) as u16
+    };
+    let features = REGISTRY
+        .iter()
+        .map(|feature| {
+            let read = When::read(feature.kind, feature.reason);
+            let (when, words) = read.unwrap_or((When::Any, feature.reason));
+            let (text, otherwise) = (number(words), number(unusual(feature.group)));
+            Words { when, kind: feature.kind, text, otherwise }
+        })
+        .collect();
+    Table { features, texts: known.into_iter().map(Text::read).collect() }
 });
 
 /// What can always be said.
@@ -75,30 +129,76 @@ const fn unusual(group: Group) -> &'static str {
     }
 }
 
-/// What a value says, with places for it: `{n}` a number, `{%}` a share; and whether
-/// that is more than that it is unusual. Features that say the same give one reason.
-/// Empty for an unknown feature.
-pub fn says(feature: u16, value: f32) -> (&'static str, bool) {
-    let index = usize::from(feature);
-    match (WORDS.get(index), REGISTRY.get(index)) {
-        (Some((when, words)), Some(_)) if when.holds(value) => (words, *when != When::Any),
-        (_, Some(feature)) => (unusual(feature.group), false),
-        _ => ("", false),
+/// What contradicts an allow list: values that stand in a reason in place of the
+/// feature's own, which is 0 or 1.
+pub(crate) mod listed {
+    /// The call comes from elsewhere than the allowed caller's do.
+    pub(crate) const OTHER_SOURCE: f32 = 2.0;
+    /// The number shown and the network's differ, and one of them is not allowed.
+    pub(crate) const OTHER_NUMBER: f32 = 3.0;
+    /// A signature does not verify.
+    pub(crate) const BAD_SIGNATURE: f32 = 4.0;
+    /// A deny list names the call, too.
+    pub(crate) const DENIED: f32 = 5.0;
+
+    /// In words; `None` for any other value.
+    pub(crate) fn says(feature: u16, value: f32) -> Option<&'static str> {
+        use crate::features::id::{ALLOW_NUMBER, ALLOW_SOURCE};
+        Some(match (feature, value) {
+            (ALLOW_NUMBER, OTHER_SOURCE) => "allow-listed number from a source it does not use",
+            (ALLOW_NUMBER, OTHER_NUMBER) => {
+                "allow-listed number, but the one shown and the network's differ"
+            }
+            (ALLOW_NUMBER, BAD_SIGNATURE) => "allow-listed number with a signature that fails",
+            (ALLOW_NUMBER, DENIED) => "allow-listed number, but a deny list names the call",
+            (ALLOW_SOURCE, OTHER_SOURCE) => "allow-listed caller from a source it does not use",
+            (ALLOW_SOURCE, BAD_SIGNATURE) => "allow-listed source with a signature that fails",
+            (ALLOW_SOURCE, DENIED) => "allow-listed source, but a deny list names the call",
+            _ => return None,
+        })
     }
 }
 
-/// The same with the value in its place, added to `out`. The words are plain ASCII
-/// without quotes.
+/// What a value says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Number of the text: features that say the same have the same.
+    pub text: u16,
+    /// It is more than that the value is unusual.
+    pub named: bool,
+}
+
+/// What a value says; `None` for an unknown feature. Features that say the same give one
+/// reason.
+pub fn says(feature: u16, value: f32) -> Option<Said> {
+    let Words { when, text, otherwise, .. } = TABLE.features.get(usize::from(feature))?;
+    Some(if when.holds(value) {
+        Said { text: *text, named: *when != When::Any }
+    } else {
+        Said { text: *otherwise, named: false }
+    })
+}
+
+/// The same in words, added to `out`. They are plain ASCII without quotes.
 pub fn write(feature: u16, value: f32, out: &mut Vec<u8>) {
-    let (words, _) = says(feature, value);
-    let kind = REGISTRY.get(usize::from(feature)).map(|feature| feature.kind);
-    let number = if kind == Some(Kind::LogCount) { value.exp_m1() } else { value };
+    if value > 1.0
+        && let Some(words) = listed::says(feature, value)
+    {
+        out.extend_from_slice(words.as_bytes());
+        return;
+    }
+    let Some(said) = says(feature, value) else { return };
+    let kind = TABLE.features[usize::from(feature)].kind;
+    let Text { before, place, after } = &TABLE.texts[usize::from(said.text)];
+    out.extend_from_slice(before.as_bytes());
+    let number = if kind == Kind::LogCount { value.exp_m1() } else { value };
     // Writing to a Vec cannot fail.
-    let _ = match (words.split_once("{n}"), words.split_once("{%}")) {
-        (Some((before, after)), _) => write!(out, "{before}{:.0}{after}", number.max(1.0)),
-        (_, Some((before, after))) => write!(out, "{before}{:.0} %{after}", value * 100.0),
-        _ => out.write_all(words.as_bytes()),
+    let _ = match place {
+        Some(Place::Number) => write!(out, "{:.0}", number.max(1.0)),
+        Some(Place::Share) => write!(out, "{:.0} %", value * 100.0),
+        None => Ok(()),
     };
+    out.extend_from_slice(after.as_bytes());
 }
 
 #[cfg(test)]
@@ -127,8 +227,12 @@ mod tests {
         assert_eq!(text(id::CALLER_ANSWER_SHARE, 0.9), "the pattern of calls is unusual");
         assert_eq!(text(id::NUMBER_WITHHELD, 1.0), "the number is withheld");
         // A missing value is not said to be anything.
-        assert_eq!(says(id::NUMBER_WITHHELD, f32::NAN).0, "the way the caller is named is unusual");
-        assert_eq!(says(u16::MAX, 1.0), ("", false));
+        assert_eq!(text(id::NUMBER_WITHHELD, f32::NAN), "the way the caller is named is unusual");
+        assert_eq!((says(u16::MAX, 1.0), text(u16::MAX, 1.0)), (None, String::new()));
+        // The same words, by another feature and by the group.
+        let said = |feature: u16, value: f32| says(feature, value).expect("a feature").text;
+        assert_eq!(said(id::CASE_ODDITIES, 1.0), said(id::COMPACT_FORMS, 1.0));
+        assert_eq!(said(id::CASE_ODDITIES, 1.0), said(id::HEADER_COUNT, f32::NAN));
     }
 
     #[test]

@@ -216,8 +216,8 @@ impl History {
         self.entries.bytes() + self.few.bytes() + self.profiles.bytes() + self.dialogs.bytes()
     }
 
-    /// Has the memory on its way that [`Self::invite`] will need: call it as soon as
-    /// the keys are known, and do something else before.
+    /// Has the keys on their way that [`Self::invite`] will compare: call it as soon as
+    /// the call's are known, do something else, and then [`Self::prefetch_values`].
     pub fn prefetch(&self, dialog: u64, keys: &CallKeys) {
         self.dialogs.prefetch_keys(dialog);
         for key in keys.parties() {
@@ -229,6 +229,19 @@ impl History {
         self.profiles.prefetch_keys(keys.profile);
     }
 
+    /// Has what stands behind the keys on its way, too: do something else once more
+    /// before [`Self::invite`].
+    pub fn prefetch_values(&self, dialog: u64, keys: &CallKeys) {
+        self.dialogs.prefetch_value(dialog);
+        for key in keys.parties() {
+            self.entries.prefetch_value(key);
+        }
+        for key in keys.few() {
+            self.few.prefetch_value(key);
+        }
+        self.profiles.prefetch_value(keys.profile);
+    }
+
     /// Writes to `recall` what was known before a call, and counts it; whether each
     /// party's partner is new to it.
     fn recall_and_count(
@@ -238,13 +251,6 @@ impl History {
         recall: &mut Recall,
     ) -> [bool; PARTIES] {
         let (parties, few) = (keys.parties(), keys.few());
-        for key in parties {
-            self.entries.prefetch_value(key);
-        }
-        for key in few {
-            self.few.prefetch_value(key);
-        }
-        self.profiles.prefetch_value(keys.profile);
         let mut new_partners = [false; PARTIES];
         for (party, known) in recall.parties_mut().into_iter().enumerate() {
             *known = Known::NONE;

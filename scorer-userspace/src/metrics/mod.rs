@@ -11,15 +11,29 @@ pub use histogram::Latency;
 pub use server::{MetricsError, serve};
 pub use table::{FAMILIES, Family, markdown};
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::{
     capture::AssemblerStats,
     engine::{EngineStats, TrialStats},
+    env::Env,
+    inline::JudgeStats,
     model::{Day, InUse},
     records,
     tap::CounterReader,
+    verdict::{deliver::DeliveryStats, http::HttpStats, redirect::RedirectStats},
 };
+
+/// Counters of verdicts out of band.
+#[derive(Clone, Debug, Default)]
+pub struct OutOfBand {
+    /// What the scoring thread delivered.
+    pub deliveries: Arc<DeliveryStats>,
+    /// Requests over HTTP, where it is on.
+    pub http: Option<Arc<HttpStats>>,
+    /// The redirect server, where there is one.
+    pub redirect: Option<Arc<RedirectStats>>,
+}
 
 /// What the scoring thread tells.
 #[derive(Clone, Debug, Default)]
@@ -40,13 +54,31 @@ pub struct Snapshot {
     pub trial: TrialStats,
     /// How far calls are from those of training.
     pub drift: Option<Arc<Day>>,
+    /// What calls are judged by: lists, policy with its counts. Weak, so that the scoring
+    /// thread, which replaces this copy, is never the one that frees it.
+    pub env: Weak<Env>,
+}
+
+/// What became of frames in inline mode.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InlineStats {
+    /// Of those that were judged.
+    pub judged: JudgeStats,
+    /// Frames lost since there was no memory or no room to send them.
+    pub lost: u64,
 }
 
 /// What a scrape reads.
 #[derive(Debug)]
 pub struct Shared {
-    /// Counters of the kernel's program.
-    pub kernel: CounterReader,
+    /// Counters of the kernel's program, where there is one.
+    pub kernel: Option<CounterReader>,
+    /// Counters of verdicts out of band.
+    pub out_of_band: OutOfBand,
+    /// Grows while the scoring thread is alive.
+    pub alive: std::sync::atomic::AtomicU64,
+    /// Latest copy of inline mode's; `None` in other modes.
+    pub inline: Mutex<Option<InlineStats>>,
     /// Latest copy of the scoring thread's counters.
     pub snapshot: Mutex<Snapshot>,
     /// Kernel stamp to verdict.

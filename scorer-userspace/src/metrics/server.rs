@@ -58,9 +58,26 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     };
     // Counts are exact up to 2^53.
     let mut add = |name, label: &str, value: u64| put(name, label, value as f64);
-    let kernel = shared.kernel.read().map_err(|error| error.to_string())?;
-    for (counter, value) in Counter::ALL.iter().zip(kernel) {
-        add("scorer_kernel_packets_total", counter.name(), value);
+    if let Some(kernel) = &shared.kernel {
+        let kernel = kernel.read().map_err(|error| error.to_string())?;
+        for (counter, value) in Counter::ALL.iter().zip(kernel) {
+            add("scorer_kernel_packets_total", counter.name(), value);
+        }
+    }
+    let ways = &shared.out_of_band;
+    for (name, _, value) in ways.deliveries.iter() {
+        add("scorer_deliveries_total", name, value);
+    }
+    for (name, _, value) in ways.http.iter().flat_map(|http| http.iter()) {
+        add("scorer_http_verdicts_total", name, value);
+    }
+    if let Some(redirect) = &ways.redirect {
+        for (name, _, value) in redirect.events.iter() {
+            add("scorer_redirect_events_total", name, value);
+        }
+        for (code, value) in redirect.answers() {
+            add("scorer_redirect_answers_total", &code.to_string(), value);
+        }
     }
     // A scoring thread that panicked has left its last copy.
     let snapshot =
@@ -69,12 +86,28 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
         match (sample.name, sample.label) {
             ("verdicts", Some((_, level))) => add("scorer_verdicts_total", level, sample.value),
             ("verdict_tags", Some((_, tag))) => add("scorer_verdict_tags_total", tag, sample.value),
+            ("verdict_actions", Some((_, action))) => {
+                add("scorer_verdict_actions_total", action, sample.value);
+            }
+            ("observed_actions", Some((_, action))) => {
+                add("scorer_policy_observed_total", action, sample.value);
+            }
+            ("listed_calls", Some((_, effect))) => {
+                add("scorer_listed_calls_total", effect, sample.value);
+            }
             (_, Some((_, cause))) => add("scorer_parse_failures_total", cause, sample.value),
             (name, None) => add("scorer_calls_total", name, sample.value),
         }
     }
     for (name, _, value) in snapshot.assembler.iter() {
         add("scorer_packets_total", name, value);
+    }
+    let inline = *shared.inline.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(inline) = inline {
+        for (name, _, value) in inline.judged.iter() {
+            add("scorer_inline_frames_total", name, value);
+        }
+        add("scorer_inline_lost_total", "", inline.lost);
     }
     add("scorer_ring_records_refused_total", "", snapshot.skipped);
     add("scorer_history_evicted_total", "", snapshot.evicted);
@@ -92,6 +125,18 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     ] {
         if let Some(model) = model {
             add(name, &format!("{} {:016x}", model.name(), model.id()), 1);
+        }
+    }
+    if let Some(env) = snapshot.env.upgrade() {
+        add("scorer_list_entries", "", env.lists.len() as u64);
+        add("scorer_list_index_bytes", "", env.lists.bytes() as u64);
+        for rule in env.policy.iter().flat_map(|policy| policy.rules()) {
+            let name = if rule.dry_run {
+                "scorer_policy_dry_run_hits_total"
+            } else {
+                "scorer_policy_rule_hits_total"
+            };
+            add(name, &rule.name, rule.hits());
         }
     }
     let trial = &snapshot.trial;

@@ -166,10 +166,9 @@ impl Model {
     #[inline]
     pub fn probability(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
         assert_eq!(row.len(), self.row, "a row has one value for each feature of the registry");
-        let _ = scratch;
         let p = match &self.evaluator {
             Evaluator::Linear(linear) => linear.probability(row),
-            Evaluator::Trees(trees) => trees.probability(row),
+            Evaluator::Trees(trees) => trees.probability(row, &mut scratch.trees),
             Evaluator::Other(other) => other.probability(row),
         };
         sane(p)
@@ -191,10 +190,9 @@ impl Model {
     pub fn explain(&self, row: &[f32], contributions: &mut [f32], scratch: &mut Scratch) -> f32 {
         assert_eq!(row.len(), self.row, "a row has one value for each feature of the registry");
         assert_eq!(contributions.len(), self.row, "as many contributions as features");
-        let _ = scratch;
         let p = match &self.evaluator {
             Evaluator::Linear(linear) => linear.explain(row, contributions),
-            Evaluator::Trees(trees) => trees.explain(row, contributions),
+            Evaluator::Trees(trees) => trees.explain(row, contributions, &mut scratch.trees),
             Evaluator::Other(other) => other.explain(row, contributions),
         };
         sane(p)
@@ -237,7 +235,9 @@ impl fmt::Debug for Model {
 
 /// Room for one evaluation; make one, use it for all.
 #[derive(Debug, Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    trees: trees::Scratch,
+}
 
 fn evaluator(
     proto: &pb::ModelProto,

@@ -12,6 +12,11 @@ pub use ranges::{Marks, RangeError, Ranges};
 
 /// Digits of a number at most. E.164 allows 15; prefixes and extensions more.
 const DIGITS: usize = 24;
+/// Digits that [`Number::packed`] and [`Number::aligned`] hold.
+pub(crate) const DIGITS_PACKED: usize = 18;
+/// From as many digits on a number that does not begin with 0 has its country code,
+/// whether a `+` says so or not.
+const FULL: usize = 11;
 
 /// A user part read as a telephone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +89,30 @@ impl Number {
         self.international && (7..=15).contains(&self.length) && self.digits[0] != b'0'
     }
 
+    /// Whether the digits are taken to begin with a country code: as
+    /// [`Self::international`] says, or since there are too many for anything else.
+    pub fn is_full(&self) -> bool {
+        self.international || usize::from(self.length) >= FULL && self.digits[0] != b'0'
+    }
+
+    /// The first eighteen digits as one integer, and how many there are: a 1 stands
+    /// before them. The same for `+44…`, `0044…` and `44…`.
+    pub fn packed(&self) -> u64 {
+        self.as_bytes()
+            .iter()
+            .take(DIGITS_PACKED)
+            .fold(1, |n, digit| n * 10 + u64::from(digit & 15))
+    }
+
+    /// The first eighteen digits as one integer with zeros behind them, so that numbers
+    /// that begin alike lie side by side; below 10^18.
+    pub fn aligned(&self) -> u64 {
+        let packed = self.packed();
+        let length = usize::from(self.length).min(DIGITS_PACKED);
+        let unit = POWERS[length];
+        (packed - unit) * POWERS[DIGITS_PACKED - length]
+    }
+
     /// Country code of an international number (ITU-T E.164 assigned codes).
     pub fn country(&self) -> Option<u16> {
         if !self.international {
@@ -105,6 +134,17 @@ impl Number {
         })
     }
 }
+
+/// Of ten.
+const POWERS: [u64; DIGITS_PACKED + 1] = {
+    let mut powers = [1; DIGITS_PACKED + 1];
+    let mut i = 1;
+    while i <= DIGITS_PACKED {
+        powers[i] = 10 * powers[i - 1];
+        i += 1;
+    }
+    powers
+};
 
 /// The next byte, a %-escape taken as the byte it stands for.
 fn next_byte(text: &[u8]) -> Option<(u8, &[u8])> {

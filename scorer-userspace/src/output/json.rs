@@ -9,7 +9,7 @@ use scorer_common::verdict::{Action, Level, Tags};
 
 use super::{Style, shown};
 use crate::{
-    engine::Assessment,
+    engine::{Assessment, Reason},
     features::{REGISTRY, write_reason},
     time::Timestamp,
 };
@@ -48,17 +48,39 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
     out.extend_from_slice(b"\",\"signature\":\"");
     a.signature.write(out);
     out.extend_from_slice(b"\",\"trunk\":");
-    match a.trunk {
-        Some(name) => string(name.as_bytes(), out),
-        None => out.extend_from_slice(b"null"),
-    }
+    nullable(a.trunk, out);
     out.extend_from_slice(b",\"score\":");
     integer(u64::from(verdict.score), out);
     out.extend_from_slice(b",\"level\":\"");
     out.extend_from_slice(level(verdict.level).as_bytes());
     out.extend_from_slice(b"\",\"action\":\"");
     out.extend_from_slice(action(verdict.action).as_bytes());
-    out.extend_from_slice(b"\",\"tags\":[");
+    out.extend_from_slice(b"\",\"rule\":");
+    nullable(a.decision.rule, out);
+    if let Some(would) = &a.decision.would {
+        out.extend_from_slice(b",\"would\":\"");
+        out.extend_from_slice(would.action.name().as_bytes());
+        out.push(b'"');
+    }
+    if let Some(would) = &a.decision.dry_run {
+        out.extend_from_slice(b",\"dry_run\":{\"rule\":");
+        nullable(would.rule, out);
+        out.extend_from_slice(b",\"action\":\"");
+        out.extend_from_slice(would.action.name().as_bytes());
+        out.extend_from_slice(b"\"}");
+    }
+    if let Some(listed) = &a.listed {
+        out.extend_from_slice(b",\"listed\":{\"list\":\"");
+        out.extend_from_slice(listed.list.name().as_bytes());
+        out.extend_from_slice(b"\",\"effect\":\"");
+        out.extend_from_slice(listed.effect.name().as_bytes());
+        out.extend_from_slice(b"\",\"model_score\":");
+        integer(u64::from(listed.model_score), out);
+        out.extend_from_slice(b",\"reason\":");
+        string(listed.reason.as_bytes(), out);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b",\"tags\":[");
     for (i, tag) in Tags(verdict.tags).iter().enumerate() {
         out.extend_from_slice(if i == 0 { b"\"" } else { b",\"" });
         out.extend_from_slice(tag.name().as_bytes());
@@ -73,6 +95,10 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
         out.extend_from_slice(b"\",\"text\":\"");
         // Nothing to escape, a test sees to that.
         write_reason(reason.feature, reason.value, out);
+        if let Some(words) = entry_words(a, reason) {
+            out.extend_from_slice(b": ");
+            escaped(words.as_bytes(), out);
+        }
         out.extend_from_slice(b"\",\"contribution\":");
         thousandths(reason.contribution, out);
         out.push(b'}');
@@ -87,6 +113,20 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
         integer(latency, out);
     }
     out.extend_from_slice(b"}\n");
+}
+
+/// What the author of a list's entry says, where this is the reason that it gives.
+pub(super) fn entry_words<'a>(a: &Assessment<'a>, reason: &Reason) -> Option<&'a str> {
+    let listed = a.listed.filter(|listed| listed.feature == reason.feature)?;
+    (reason.value == 1.0 && !listed.reason.is_empty()).then_some(listed.reason)
+}
+
+/// A string, or null.
+fn nullable(text: Option<&str>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => string(text.as_bytes(), out),
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
 /// Every feature by name; a missing value is null.
@@ -170,6 +210,19 @@ pub(super) fn address(address: SocketAddr, out: &mut Vec<u8>) {
 /// A JSON string (RFC 8259 section 7); what is not UTF-8 becomes U+FFFD.
 pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
+    // Nearly all of them are plain ASCII: told without a branch for each byte.
+    let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
+    if bytes.iter().fold(true, |all, byte| all & is_plain(byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
+    escaped(bytes, out);
+    out.push(b'"');
+}
+
+/// What stands in one.
+fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         let text = chunk.valid().as_bytes();
         let mut plain = 0;
@@ -193,5 +246,4 @@ pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
-    out.push(b'"');
 }

@@ -2,10 +2,15 @@
 
 use std::io::Write as _;
 
-use scorer_common::verdict::{Level, Tags};
+use scorer_common::verdict::{Action, Level, Tags};
 
 use super::{json, shown};
-use crate::{engine::Assessment, features::write_reason, time::Timestamp};
+use crate::{
+    engine::Assessment,
+    features::write_reason,
+    policy::{Decision, Would},
+    time::Timestamp,
+};
 
 /// Names of the columns.
 pub const fn table_header() -> &'static str {
@@ -33,6 +38,27 @@ pub fn table_line(a: &Assessment<'_>, mask: bool, out: &mut Vec<u8>) {
     if let Some(reason) = a.reasons.first() {
         out.extend_from_slice(b"; ");
         write_reason(reason.feature, reason.value, out);
+        if let Some(words) = json::entry_words(a, reason) {
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(words.as_bytes());
+        }
+    }
+    let decision = &a.decision;
+    let (action, held) = match (decision.action, decision.would, decision.dry_run) {
+        (Action::Pass, Some(would), _) => (would, "; would "),
+        (Action::Pass, None, Some(would)) => (would, "; dry run "),
+        (Action::Pass, None, None) => {
+            out.push(b'\n');
+            return;
+        }
+        (action, ..) => {
+            let Decision { response, target, rule, .. } = *decision;
+            (Would { action, response, target, rule }, "; ")
+        }
+    };
+    let _ = write!(out, "{held}{}", action.action.name());
+    if let Some(rule) = action.rule {
+        let _ = write!(out, " ({rule})");
     }
     out.push(b'\n');
 }

@@ -33,6 +33,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
     let assessment = Assessment {
         verdict,
         call_id: user,
+        from_tag: user,
         caller: user,
         callee: user,
         from_user: user,
@@ -44,6 +45,8 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         features: &[1.5, f32::NAN],
         reasons: &reasons,
         model: "m-1",
+        lists: crate::lists::ListSet::default(),
+        listed: None,
         decision: crate::policy::Decision::PASS,
         profile: 3,
         countries: [44, 44],
@@ -98,6 +101,7 @@ fn keys_and_types_are_the_documented_ones() {
         "action",
         "tags",
         "reasons",
+        "rule",
         "model",
         "latency_ns",
     ];

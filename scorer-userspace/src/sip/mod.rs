@@ -13,7 +13,7 @@ mod uri;
 
 pub use message::{Header, Message, Oddities, ParseError, Scratch};
 pub use name::HeaderName;
-pub use reply::{ReplyError, reply};
+pub use reply::{Answer, ReplyError, answer, destination, reply};
 pub use sdp::Sdp;
 pub use start::{Method, StartLine};
 pub use text::Values;

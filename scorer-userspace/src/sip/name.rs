@@ -118,7 +118,8 @@ impl HeaderName {
         let range = usize::from(STARTS[raw.len()])..usize::from(STARTS[raw.len() + 1]);
         for index in &BY_LENGTH[range] {
             let (long, name) = LONG[usize::from(*index)];
-            if long[0] | 0x20 == first | 0x20 && long.eq_ignore_ascii_case(raw) {
+            // Most are spelt as they should be.
+            if long[0] | 0x20 == first | 0x20 && (long == raw || long.eq_ignore_ascii_case(raw)) {
                 return name;
             }
         }

@@ -70,7 +70,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
     // Most lines have one value.
     if memchr::memchr(b',', text).is_none() {
         return (text, &[]);

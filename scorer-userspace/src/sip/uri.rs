@@ -1,6 +1,6 @@
 //! URIs, name-addr values, parameters (RFC 3261 section 19.1 and 25.1, RFC 3966).
 
-use super::text::{number, quoted, split_at_byte, starts_with, trim};
+use super::text::{is_blank, number, quoted, split_at_byte, starts_with, trim};
 
 /// A URI's scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,21 @@ pub struct Params<'a>(pub &'a [u8]);
 impl<'a> Params<'a> {
     /// Value of the first `name` (compared without case), unquoted; empty for a flag.
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let first = name.first()? | 0x20;
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let (param, after) = split_param(rest);
+            rest = after;
+            // Nearly all others are told by their first letter.
+            let may_be = param.first().is_some_and(|byte| byte | 0x20 == first || is_blank(*byte));
+            if may_be
+                && let (key, value) = split_at_byte(param, b'=')
+                && trim(key).eq_ignore_ascii_case(name)
+            {
+                return Some(unquote(trim(value.unwrap_or_default())));
+            }
+        }
+        None
     }
 
     /// All, in order.
@@ -128,7 +142,7 @@ impl<'a> Params<'a> {
 }
 
 /// Splits at the first semicolon that is not in a quoted string.
-fn split_param(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_param(text: &[u8]) -> (&[u8], &[u8]) {
     let mut from = 0;
     while let Some(at) = memchr::memchr2(b';', b'"', &text[from..]) {
         let at = from + at;
@@ -222,7 +236,7 @@ impl<'a> Via<'a> {
         let (_protocol, rest) = split_at_byte(value, b'/');
         let (_version, rest) = split_at_byte(rest?, b'/');
         let rest = trim(rest?);
-        let end = rest.iter().position(|b| super::text::is_blank(*b)).unwrap_or(rest.len());
+        let end = rest.iter().position(|b| is_blank(*b)).unwrap_or(rest.len());
         let (transport, rest) = rest.split_at(end);
         let (sent_by, params) = split_at_byte(rest, b';');
         let (host, port) = host_port(sent_by);

@@ -5,7 +5,7 @@ use std::{os::fd::AsFd as _, sync::Arc};
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, PerCpuArray},
-    programs::{ProgramError, Xdp, XdpMode},
+    programs::{ProgramError, Xdp, XdpMode, xdp::XdpLinkId},
 };
 use nix::{
     net::if_::if_nametoindex,
@@ -14,7 +14,7 @@ use nix::{
 use scorer_common::{Counter, maps};
 
 use super::{
-    Consumer, Mode, TapConfig, TapError, object,
+    Consumer, Mode, Pins, TapConfig, TapError, object,
     ring::{Ring, duplicate},
 };
 
@@ -59,41 +59,33 @@ impl Tap {
                     .map_err(|_| TapError::NoSuchInterface { name: name.clone() })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let (ports, rings) =
-            (&config.sip_ports[..], (config.invite_ring_bytes, config.dialog_ring_bytes));
-        let mut ebpf = match &config.object {
-            None => object::load(ports, rings.0, rings.1)?,
-            Some(path) => {
-                let bytes = std::fs::read(path).map_err(|source| {
-                    TapError::system(
-                        format!("cannot read the BPF object {}", path.display()),
-                        source,
-                    )
-                })?;
-                object::load_bytes(&bytes, ports, rings.0, rings.1)?
-            }
-        };
+        let keep = config.keep.as_deref().map(|root| {
+            // One set of maps for all interfaces, named by the first.
+            Pins::new(root, &format!("tap-{}", config.interfaces[0]))
+        });
+        let pins = keep.transpose()?;
+        let mut ebpf = load(config, pins.as_ref())?;
         // Only a debug build of the object logs; of others there is nothing to read.
         let logger = aya_log::EbpfLogger::init(&mut ebpf).ok();
         // Before any map is taken out: the program refers to them by descriptor.
-        program(&mut ebpf)?
+        program(&mut ebpf, maps::PROGRAM_TAP)?
             .load()
             .map_err(|source| TapError::Program { source: Box::new(source) })?;
-        let consumer = Consumer {
-            invites: ring(&mut ebpf, maps::RING_INVITES)?,
-            dialogs: ring(&mut ebpf, maps::RING_DIALOGS)?,
-            sleeping: Array::try_from(take(&mut ebpf, maps::SLEEPING)?)
-                .map_err(|source| TapError::map(maps::SLEEPING, source))?,
-            cpu: config.cpu,
-            spin: config.spin,
-            skipped: 0,
-        };
+        let consumer = consumer(&mut ebpf, config)?;
         let counters = CounterReader::new(take(&mut ebpf, maps::COUNTERS)?)?;
-        let program = program(&mut ebpf)?;
+        let program = program(&mut ebpf, maps::PROGRAM_TAP)?;
         let mut attached = Vec::new();
         let mut promiscuous = Vec::new();
         for (name, ifindex) in interfaces {
-            let native = attach(program, name, ifindex, config.mode)?;
+            let native = match &pins {
+                None => attach(program, name, ifindex, config.mode)?.1,
+                Some(pins) => {
+                    let link = format!("link-{name}");
+                    let how = pins.attach(program, &link, (name, ifindex), config.mode)?;
+                    // Where it took another's place, that one's mode.
+                    how.unwrap_or(config.mode != Mode::Generic)
+                }
+            };
             attached.push(Attached { interface: name.clone(), ifindex, native });
             if config.promiscuous {
                 promiscuous.push(make_promiscuous(name, ifindex)?);
@@ -149,7 +141,7 @@ impl std::fmt::Debug for CounterReader {
 }
 
 impl CounterReader {
-    fn new(map: Map) -> Result<Self, TapError> {
+    pub(crate) fn new(map: Map) -> Result<Self, TapError> {
         PerCpuArray::try_from(map)
             .map(|array| Self(Arc::new(array)))
             .map_err(|source| TapError::map(maps::COUNTERS, source))
@@ -171,7 +163,39 @@ impl CounterReader {
     }
 }
 
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, TapError> {
+/// Loads the configured object.
+pub(crate) fn load(config: &TapConfig, pins: Option<&Pins>) -> Result<Ebpf, TapError> {
+    let read = config.object.as_ref().map(|path| {
+        std::fs::read(path).map_err(|source| {
+            TapError::system(format!("cannot read the BPF object {}", path.display()), source)
+        })
+    });
+    let read = read.transpose()?;
+    let object = read.as_deref().unwrap_or(object::OBJECT);
+    object::Loading {
+        object,
+        sip_ports: &config.sip_ports,
+        invite_ring_bytes: config.invite_ring_bytes,
+        dialog_ring_bytes: config.dialog_ring_bytes,
+        pins,
+    }
+    .load()
+}
+
+/// The reader of the rings.
+pub(crate) fn consumer(ebpf: &mut Ebpf, config: &TapConfig) -> Result<Consumer, TapError> {
+    Ok(Consumer {
+        invites: ring(ebpf, maps::RING_INVITES)?,
+        dialogs: ring(ebpf, maps::RING_DIALOGS)?,
+        sleeping: Array::try_from(take(ebpf, maps::SLEEPING)?)
+            .map_err(|source| TapError::map(maps::SLEEPING, source))?,
+        cpu: config.cpu,
+        spin: config.spin,
+        skipped: 0,
+    })
+}
+
+pub(crate) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, TapError> {
     ebpf.take_map(name).ok_or_else(|| {
         TapError::map(name, aya::maps::MapError::InvalidName { name: name.to_owned() })
     })
@@ -187,18 +211,23 @@ fn ring(ebpf: &mut Ebpf, name: &'static str) -> Result<Ring, TapError> {
     Ring::new(duplicate(data.fd().as_fd())?, size as usize)
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, TapError> {
+pub(crate) fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Xdp, TapError> {
     let missing = || TapError::Program { source: Box::new(ProgramError::UnexpectedProgramType) };
-    let program = ebpf.program_mut(maps::PROGRAM_TAP).ok_or_else(missing)?;
+    let program = ebpf.program_mut(name).ok_or_else(missing)?;
     let program: &mut Xdp = program.try_into().map_err(|_| missing())?;
     Ok(program)
 }
 
-/// Attaches to one interface; whether natively.
-fn attach(program: &mut Xdp, name: &str, ifindex: u32, mode: Mode) -> Result<bool, TapError> {
+/// Attaches to one interface; the link, and whether natively.
+pub(crate) fn attach(
+    program: &mut Xdp,
+    name: &str,
+    ifindex: u32,
+    mode: Mode,
+) -> Result<(XdpLinkId, bool), TapError> {
     let mut attempt = |native: bool| {
         let mode = if native { XdpMode::Driver } else { XdpMode::Skb };
-        program.attach_to_if_index(ifindex, mode).map(|_| native)
+        program.attach_to_if_index(ifindex, mode).map(|link| (link, native))
     };
     let result = match mode {
         Mode::Native => attempt(true),
@@ -227,7 +256,7 @@ fn attach(program: &mut Xdp, name: &str, ifindex: u32, mode: Mode) -> Result<boo
 }
 
 /// A packet socket that receives nothing (protocol 0) and asks for promiscuity.
-fn make_promiscuous(name: &str, ifindex: u32) -> Result<std::os::fd::OwnedFd, TapError> {
+pub(crate) fn make_promiscuous(name: &str, ifindex: u32) -> Result<std::os::fd::OwnedFd, TapError> {
     let error = |source: nix::errno::Errno| {
         TapError::system(
             format!(

@@ -23,7 +23,7 @@ pub fn wall() -> Timestamp {
 
 /// Turns monotonic stamps into wall time.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     offset: u64,
     next: u64,
 }
@@ -32,7 +32,7 @@ pub(super) struct Clock {
 const INTERVAL: u64 = 1_000_000_000;
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut clock = Self { offset: 0, next: 0 };
         clock.refresh(monotonic());
         clock
@@ -43,7 +43,7 @@ impl Clock {
         self.next = stamp.saturating_add(INTERVAL);
     }
 
-    pub(super) fn wall(&mut self, stamp: u64) -> Timestamp {
+    pub(crate) fn wall(&mut self, stamp: u64) -> Timestamp {
         if stamp >= self.next {
             self.refresh(stamp);
         }

@@ -1,6 +1,7 @@
 //! Reads the rings on the scoring thread.
 
 use std::{
+    os::fd::BorrowedFd,
     sync::atomic::{AtomicBool, Ordering, fence},
     time::{Duration, Instant},
 };
@@ -56,7 +57,8 @@ impl Consumer {
     ///
     /// `each` gets every frame and the kernel's `CLOCK_MONOTONIC` stamp, ns;
     /// `idle` is called with the time whenever there was nothing, at least every
-    /// 100 ms.
+    /// 100 ms. `aside` is called between batches and says whether it had something to
+    /// do; when `wake`, an event counter, becomes readable it is called soon.
     ///
     /// # Errors
     /// [`TapError::System`] when the thread cannot be pinned or poll fails,
@@ -66,6 +68,8 @@ impl Consumer {
         stop: &AtomicBool,
         each: &mut dyn FnMut(&Frame<'_>, u64),
         idle: &mut dyn FnMut(Timestamp),
+        aside: &mut dyn FnMut() -> bool,
+        wake: Option<BorrowedFd<'_>>,
     ) -> Result<(), TapError> {
         if let Some(cpu) = self.cpu {
             pin(cpu)?;
@@ -76,7 +80,7 @@ impl Consumer {
         loop {
             // Read before the rings: what came in before the stop is drained.
             let stopping = stop.load(Ordering::Acquire);
-            if self.drain(&mut clock, each) {
+            if self.drain(&mut clock, each) | aside() {
                 empty_since = None;
                 // Under unbroken load output must leave, too.
                 if last_idle.elapsed() >= Duration::from_millis(u64::from(NAP)) {
@@ -95,7 +99,7 @@ impl Consumer {
             }
             idle(clock.wall(monotonic()));
             last_idle = Instant::now();
-            self.sleep()?;
+            self.sleep(wake)?;
             empty_since = None;
         }
     }
@@ -106,7 +110,11 @@ impl Consumer {
     }
 
     /// Takes what is there, a bounded batch; false when there was nothing.
-    fn drain(&mut self, clock: &mut Clock, each: &mut dyn FnMut(&Frame<'_>, u64)) -> bool {
+    pub(crate) fn drain(
+        &mut self,
+        clock: &mut Clock,
+        each: &mut dyn FnMut(&Frame<'_>, u64),
+    ) -> bool {
         let mut taken = false;
         for _ in 0..256 {
             let invite = self.invites.peek().and_then(stamp);
@@ -133,29 +141,55 @@ impl Consumer {
     }
 
     /// Raises the flag, waits out the grace, polls.
-    fn sleep(&mut self) -> Result<(), TapError> {
-        let flag = |sleeping: &mut Array<MapData, u32>, value| {
-            sleeping.set(0, value, 0).map_err(|source| TapError::map(maps::SLEEPING, source))
-        };
-        flag(&mut self.sleeping, 1)?;
-        fence(Ordering::SeqCst);
-        let start = Instant::now();
-        let mut found = false;
-        while start.elapsed() < GRACE && !found {
-            found = self.invites.peek().is_some() || self.dialogs.peek().is_some();
-            std::hint::spin_loop();
-        }
-        if !found {
-            let mut fds = [
-                PollFd::new(self.invites.fd(), PollFlags::POLLIN),
-                PollFd::new(self.dialogs.fd(), PollFlags::POLLIN),
-            ];
+    fn sleep(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<(), TapError> {
+        if !self.arm()? {
+            let [invites, dialogs] = self.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            // A third that is one of the two where there is none.
+            let third = wake.unwrap_or_else(|| self.invites.fd());
+            let mut fds = [invites, dialogs, PollFd::new(third, PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(NAP)) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(source) => return Err(TapError::system("cannot wait for packets", source)),
             }
         }
-        flag(&mut self.sleeping, 0)
+        if let Some(wake) = wake {
+            // Reads the counter to zero, or nothing.
+            let _ = nix::unistd::read(wake, &mut [0; 8]);
+        }
+        self.disarm()
+    }
+
+    /// Asks the kernel to wake who polls [`Self::fds`]; true when there is something
+    /// already.
+    pub(crate) fn arm(&mut self) -> Result<bool, TapError> {
+        self.flag(1)?;
+        fence(Ordering::SeqCst);
+        let start = Instant::now();
+        while start.elapsed() < GRACE {
+            if self.has_records() {
+                return Ok(true);
+            }
+            std::hint::spin_loop();
+        }
+        Ok(false)
+    }
+
+    /// Takes that back: wake-ups cost the kernel microseconds.
+    pub(crate) fn disarm(&mut self) -> Result<(), TapError> {
+        self.flag(0)
+    }
+
+    fn flag(&mut self, value: u32) -> Result<(), TapError> {
+        self.sleeping.set(0, value, 0).map_err(|source| TapError::map(maps::SLEEPING, source))
+    }
+
+    pub(crate) fn has_records(&mut self) -> bool {
+        self.invites.peek().is_some() || self.dialogs.peek().is_some()
+    }
+
+    /// The rings' descriptors.
+    pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.invites.fd(), self.dialogs.fd()]
     }
 }
 
@@ -207,7 +241,8 @@ fn deliver(
     true
 }
 
-fn pin(cpu: usize) -> Result<(), TapError> {
+/// Pins the calling thread to a CPU.
+pub(crate) fn pin(cpu: usize) -> Result<(), TapError> {
     let mut set = nix::sched::CpuSet::new();
     set.set(cpu)
         .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set))

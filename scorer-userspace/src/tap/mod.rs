@@ -6,10 +6,11 @@
 //! dies in whatever way the kernel takes the program off the interface, since
 //! only this process holds the link.
 
-mod attach;
-mod clock;
-mod consumer;
+pub(crate) mod attach;
+pub(crate) mod clock;
+pub(crate) mod consumer;
 pub mod object;
+mod pins;
 mod ring;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use attach::{Attached, CounterReader, Tap};
 pub use clock::{monotonic, wall};
 pub use consumer::Consumer;
+pub use pins::Pins;
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +52,9 @@ pub struct TapConfig {
     pub spin: Duration,
     /// Receive frames addressed to others, as on a mirror port.
     pub promiscuous: bool,
+    /// Folder in a BPF file system where the program is kept on its interfaces when this
+    /// process ends, so that the gate goes on; `None` takes it off then.
+    pub keep: Option<std::path::PathBuf>,
     /// BPF object instead of the built-in one: a debug build that logs.
     pub object: Option<std::path::PathBuf>,
 }
@@ -65,6 +70,7 @@ impl Default for TapConfig {
             cpu: None,
             spin: Duration::from_micros(200),
             promiscuous: true,
+            keep: None,
             object: None,
         }
     }
@@ -121,6 +127,16 @@ pub enum TapError {
         #[source]
         source: Box<aya::maps::MapError>,
     },
+    /// Maps and links cannot be kept there.
+    #[error(
+        "{} is not on a BPF file system, where programs are kept over restarts: \
+         `mount -t bpf bpf /sys/fs/bpf` mounts one, `kernel.pins` names another folder",
+        path.display()
+    )]
+    NotBpffs {
+        /// Folder.
+        path: std::path::PathBuf,
+    },
     /// A system call failed.
     #[error("{what}: {source}")]
     System {
@@ -133,17 +149,22 @@ pub enum TapError {
 }
 
 impl TapError {
-    fn map(name: &'static str, source: aya::maps::MapError) -> Self {
+    pub(crate) fn map(name: &'static str, source: aya::maps::MapError) -> Self {
         Self::Map { name, source: Box::new(source) }
     }
 
-    fn system(what: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
+    /// Waiting for packets failed.
+    pub(crate) fn waiting(what: &str, source: std::io::Error) -> Self {
+        Self::system(what, source)
+    }
+
+    pub(crate) fn system(what: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
         Self::System { what: what.into(), source: source.into() }
     }
 }
 
 /// An error and its causes in one line: aya keeps the errno in a cause.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

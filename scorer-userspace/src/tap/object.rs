@@ -2,49 +2,66 @@
 //! this file, so that nobody needs an LLVM to install the scorer.
 
 use aya::{Ebpf, EbpfLoader, maps::Array};
-use scorer_common::{gate::Settings, limits::PortBitmap, maps};
+use scorer_common::{limits::PortBitmap, maps};
 
-use super::TapError;
+use super::{Pins, TapError};
 
 /// ELF file with the programs and maps.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!("scorer.bpf.o");
 
-/// Loads the object with rings of the given sizes and the given SIP ports.
+/// What an object is loaded with.
+#[derive(Clone, Copy, Debug)]
+pub struct Loading<'a> {
+    /// ELF file.
+    pub object: &'a [u8],
+    /// Ports that SIP is expected on.
+    pub sip_ports: &'a [u16],
+    /// Size of the ring for INVITEs, bytes; rounded up to a power of two.
+    pub invite_ring_bytes: u32,
+    /// Size of the ring for other dialog messages, bytes; likewise.
+    pub dialog_ring_bytes: u32,
+    /// Where maps are taken up from and kept.
+    pub pins: Option<&'a Pins>,
+}
+
+impl Loading<'_> {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// [`TapError::Load`] when the kernel refuses a map, [`TapError::Map`] when the
+    /// object is not the one this loader was written for.
+    pub fn load(&self) -> Result<Ebpf, TapError> {
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries(maps::RING_INVITES, ring_size(self.invite_ring_bytes))
+            .map_max_entries(maps::RING_DIALOGS, ring_size(self.dialog_ring_bytes));
+        if let Some(pins) = self.pins {
+            for name in maps::ALL {
+                loader.map_pin_path(name, pins.map(name));
+            }
+        }
+        let mut ebpf = loader
+            .load(self.object)
+            .map_err(|source| TapError::Load { source: Box::new(source) })?;
+        let mut bitmap: PortBitmap = [0; 1024];
+        for port in self.sip_ports {
+            bitmap[usize::from(port / 64)] |= 1 << (port % 64);
+        }
+        set(&mut ebpf, maps::PORTS, bitmap)?;
+        Ok(ebpf)
+    }
+}
+
+/// Loads the built-in object, nothing of it pinned.
 ///
 /// # Errors
-/// [`TapError::Load`] when the kernel refuses a map, [`TapError::Map`] when the
-/// object is not the one this loader was written for.
+/// As [`Loading::load`].
 pub fn load(
     sip_ports: &[u16],
     invite_ring_bytes: u32,
     dialog_ring_bytes: u32,
 ) -> Result<Ebpf, TapError> {
-    load_bytes(OBJECT, sip_ports, invite_ring_bytes, dialog_ring_bytes)
-}
-
-/// The same of another object, such as a debug build.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_bytes(
-    object: &[u8],
-    sip_ports: &[u16],
-    invite_ring_bytes: u32,
-    dialog_ring_bytes: u32,
-) -> Result<Ebpf, TapError> {
-    let mut ebpf = EbpfLoader::new()
-        .map_max_entries(maps::RING_INVITES, ring_size(invite_ring_bytes))
-        .map_max_entries(maps::RING_DIALOGS, ring_size(dialog_ring_bytes))
-        .load(object)
-        .map_err(|source| TapError::Load { source: Box::new(source) })?;
-    let mut bitmap: PortBitmap = [0; 1024];
-    for port in sip_ports {
-        bitmap[usize::from(port / 64)] |= 1 << (port % 64);
-    }
-    set(&mut ebpf, maps::PORTS, bitmap)?;
-    let settings = Settings { gate: 0, reserved: 0, bucket_interval: 0, bucket_burst: 0 };
-    set(&mut ebpf, maps::SETTINGS, settings)?;
-    Ok(ebpf)
+    Loading { object: OBJECT, sip_ports, invite_ring_bytes, dialog_ring_bytes, pins: None }.load()
 }
 
 /// Sets the one element of an array map.

@@ -1,12 +1,22 @@
 //! From features to a verdict: level, tags, reasons.
 
+pub mod deliver;
+pub mod header;
+pub mod http;
+pub mod keeper;
+mod listed;
+pub mod recent;
+pub mod redirect;
 mod tags;
+pub mod wire;
 
 use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
+pub use listed::{Effect, ListRules};
+pub(crate) use listed::{feature as list_feature, rule};
 pub use tags::tags;
 
-use crate::features::says;
+use crate::features::{COUNT, Group, Said, listed::says as listed_words, says};
 
 /// Score from which a level begins, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +50,18 @@ impl Thresholds {
     }
 }
 
+impl Thresholds {
+    /// Score from which a level begins.
+    pub const fn begin(&self, level: Level) -> u8 {
+        match level {
+            Level::Low => 0,
+            Level::Medium => self.medium,
+            Level::High => self.high,
+            Level::Critical => self.critical,
+        }
+    }
+}
+
 /// One reason for a score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reason {
@@ -62,56 +84,117 @@ pub struct Reasons {
     count: usize,
 }
 
+/// More than there are texts.
+const TEXTS: usize = 512;
+const _: () = assert!(TEXTS > COUNT + Group::COUNT);
+
+/// The contributions that count, with their features; NaN does not. A few of hundreds
+/// do: sixteen are passed over at a time.
+fn evidence(contributions: &[f32]) -> impl Iterator<Item = (usize, f32)> + '_ {
+    let counts = |contribution: &f32| *contribution >= LEAST;
+    let (chunks, rest) = contributions.as_chunks::<16>();
+    let any = move |chunk: &[f32; 16]| chunk.iter().map(|c| u32::from(counts(c))).sum::<u32>() > 0;
+    chunks
+        .iter()
+        .enumerate()
+        .filter(move |(_, chunk)| any(chunk))
+        .flat_map(|(i, chunk)| (16 * i..).zip(chunk))
+        .chain((16 * chunks.len()..).zip(rest))
+        .filter(move |(_, contribution)| counts(contribution))
+        .map(|(index, contribution)| (index, *contribution))
+}
+
+/// A reason on its way into the list.
+#[derive(Clone, Copy)]
+struct Found {
+    reason: Reason,
+    said: Said,
+}
+
+impl Found {
+    /// What can be named comes before what is only unusual.
+    fn is_stronger_than(&self, other: &Self) -> bool {
+        let (a, b) = (self.reason.contribution, other.reason.contribution);
+        self.said.named.cmp(&other.said.named).then(a.total_cmp(&b)).is_gt()
+    }
+}
+
 impl Reasons {
     /// Picks them from the contributions of all features.
     pub fn pick(values: &[f32], contributions: &[f32]) -> Self {
         let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
+        let nothing = Found { reason: none, said: Said { text: u16::MAX, named: false } };
         // Four times as many as are shown, so that what is grouped can still rise.
-        let mut found = [none; 4 * REASONS];
+        let mut found = [nothing; 4 * REASONS];
         let mut count = 0;
-        // A few of hundreds count: eight are passed over at a time. NaN is none either.
-        let counts = |contribution: &f32| *contribution >= LEAST;
-        let some = contributions
-            .chunks(8)
-            .enumerate()
-            .filter(|(_, chunk)| chunk.iter().fold(false, |any, c| any | counts(c)))
-            .flat_map(|(i, chunk)| (8 * i..).zip(chunk))
-            .filter(|(_, contribution)| counts(contribution));
-        for (index, contribution) in some {
+        // Once all places are taken: none of them has less, since they only rise.
+        let mut least = f32::NEG_INFINITY;
+        // For each text the place of the reason that gives it, plus one.
+        let mut places = [0u8; TEXTS];
+        for (index, contribution) in evidence(contributions) {
             let feature = index as u16;
             let value = values.get(index).copied().unwrap_or(f32::NAN);
-            let (text, _) = says(feature, value);
-            let same = found[..count]
-                .iter_mut()
-                .find(|reason| says(reason.feature, reason.value).0 == text);
-            if let Some(reason) = same {
-                if *contribution > reason.contribution {
-                    reason.feature = feature;
-                    reason.value = value;
+            let Some(said) = says(feature, value) else { break };
+            let reason = Reason { feature, value, contribution };
+            let place = &mut places[usize::from(said.text) % TEXTS];
+            if let Some(same) = found.get_mut(usize::from(*place).wrapping_sub(1)) {
+                let sum = same.reason.contribution + contribution;
+                if contribution > same.reason.contribution {
+                    *same = Found { reason, said };
                 }
-                reason.contribution += contribution;
+                same.reason.contribution = sum;
                 continue;
             }
-            let reason = Reason { feature, value, contribution: *contribution };
+            let new = Found { reason, said };
             if count < found.len() {
-                found[count] = reason;
+                found[count] = new;
                 count += 1;
-            } else if let Some(weakest) =
-                found.iter_mut().min_by(|a, b| a.contribution.total_cmp(&b.contribution))
-                && weakest.contribution < *contribution
+                *place = count as u8;
+            } else if contribution > least
+                && let Some((at, weakest)) =
+                    found.iter_mut().enumerate().min_by(|(_, a), (_, b)| {
+                        a.reason.contribution.total_cmp(&b.reason.contribution)
+                    })
             {
-                *weakest = reason;
+                least = weakest.reason.contribution;
+                if least < contribution {
+                    *place = at as u8 + 1;
+                    places[usize::from(weakest.said.text) % TEXTS] = 0;
+                    *weakest = new;
+                }
             }
         }
-        // What can be named before what is only unusual. Stable, so that equal
-        // contributions keep the registry's order.
-        let named = |reason: &Reason| says(reason.feature, reason.value).1;
-        found[..count].sort_by(|a, b| {
-            named(b).cmp(&named(a)).then(b.contribution.total_cmp(&a.contribution))
-        });
-        let mut list = [none; REASONS];
-        list.copy_from_slice(&found[..REASONS]);
-        Self { list, count: count.min(REASONS) }
+        let mut strongest = [nothing; REASONS];
+        let mut shown = 0;
+        for new in &found[..count] {
+            // Behind all that are as strong: equal contributions keep the registry's order.
+            let weaker = |known: &Found| new.is_stronger_than(known);
+            let place = strongest[..shown].iter().position(weaker).unwrap_or(shown);
+            if place < REASONS {
+                shown = (shown + 1).min(REASONS);
+                strongest.copy_within(place..shown - 1, place + 1);
+                strongest[place] = *new;
+            }
+        }
+        Self { list: strongest.map(|found| found.reason), count: shown }
+    }
+
+    /// Says `reason` first, in place of another that says the same in words.
+    pub(crate) fn first(&mut self, reason: Reason) {
+        // What contradicts a list has words of its own, which no number stands for.
+        let text = |reason: &Reason| match listed_words(reason.feature, reason.value) {
+            Some(words) => (Some(words), None),
+            None => (None, says(reason.feature, reason.value).map(|said| said.text)),
+        };
+        let shown = &mut self.list[..self.count];
+        let same = shown.iter().position(|known| text(known) == text(&reason));
+        if same.is_none() && self.count < REASONS {
+            self.count += 1;
+        }
+        // What stood there, or the last, makes room.
+        let end = same.unwrap_or(self.count - 1);
+        self.list[..=end].rotate_right(1);
+        self.list[0] = reason;
     }
 
     /// Strongest first.

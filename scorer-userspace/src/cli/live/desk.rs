@@ -13,19 +13,26 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    capture::{Frame, pcap},
+    capture::{Frame, LinkType, pcap},
     cli::keeping::{Fresh, Snapshots},
     engine::{Assessment, Engine},
     metrics::{Shared, Snapshot},
     model::InUse,
     output::Style,
     records::{Mode, Recorder, RecordsConfig, RecordsError, Stats, hep},
-    tap::monotonic,
+    tap::{monotonic, wall},
     time::Timestamp,
+    verdict::{
+        deliver::{Deliveries, timed},
+        recent::Questions,
+    },
 };
 
 /// A block of lines is handed over when it has this many bytes, or when packets pause.
 const BLOCK: usize = 32 << 10;
+
+/// Questions looked into before packets have their turn.
+const QUESTIONS_AT_ONCE: usize = 8;
 
 /// What the scoring thread owns.
 pub(in crate::cli) struct Desk {
@@ -35,6 +42,8 @@ pub(in crate::cli) struct Desk {
     /// Share of calls that a model on trial scores.
     pub(super) share: f64,
     pub(super) out: Out,
+    /// INVITEs that a redirect server wants scored.
+    pub(super) questions: Option<Questions>,
     pub(super) save: Option<pcap::Writer>,
     pub(super) save_error: Option<std::io::Error>,
     pub(super) shared: Arc<Shared>,
@@ -45,7 +54,8 @@ pub(super) struct Out {
     style: Style,
     lines: SyncSender<Vec<u8>>,
     block: Vec<u8>,
-    pub(super) records: Records,
+    deliveries: Deliveries,
+    records: Records,
 }
 
 /// Where calls are kept.
@@ -69,11 +79,17 @@ impl Records {
 }
 
 impl Out {
-    pub(super) fn new(style: Style, lines: SyncSender<Vec<u8>>, records: Records) -> Self {
-        Self { style, lines, block: Vec::with_capacity(2 * BLOCK), records }
+    pub(super) fn new(
+        style: Style,
+        lines: SyncSender<Vec<u8>>,
+        deliveries: Deliveries,
+        records: Records,
+    ) -> Self {
+        Self { style, lines, block: Vec::with_capacity(2 * BLOCK), deliveries, records }
     }
 
     fn verdict(&mut self, assessment: &Assessment<'_>, latency: Option<u64>) {
+        self.deliveries.send(assessment, latency.unwrap_or(0));
         let Records { recorder, hep } = &mut self.records;
         if let Some(recorder) = recorder {
             recorder.call(assessment, latency);
@@ -129,13 +145,36 @@ impl Desk {
         engine.inspect(frame, &mut |assessment| {
             let latency = monotonic().saturating_sub(stamp);
             shared.latency.record(latency);
-            also(assessment);
-            out.verdict(assessment, Some(latency));
+            let verdict = timed(&assessment.verdict, latency);
+            let assessment = Assessment { verdict, ..*assessment };
+            also(&assessment);
+            out.verdict(&assessment, Some(latency));
         });
         out.changes(engine);
         if out.block.len() >= BLOCK {
             hand_over(out, shared);
         }
+    }
+
+    /// Scores what a redirect server asks about, a few at a time; false when there was
+    /// nothing.
+    pub(in crate::cli) fn aside(&mut self) -> bool {
+        for count in 0..QUESTIONS_AT_ONCE {
+            let question = self.questions.as_mut().and_then(Questions::take);
+            let Some(question) = question else { return count > 0 };
+            let frame = Frame {
+                link: LinkType::Ethernet,
+                timestamp: wall(),
+                bytes: &question.frame,
+                wire_length: question.frame.len() as u32,
+                scan: None,
+            };
+            self.frame(&frame, question.stamp, &mut |_| {});
+            if let Some(feed) = self.out.deliveries.recent() {
+                feed.done(question.id, question.frame);
+            }
+        }
+        true
     }
 
     /// Does what can wait until packets pause; `None` is the end.
@@ -162,10 +201,12 @@ impl Desk {
             snapshots.step(engine.history(), now);
         }
         hand_over(out, shared);
+        out.deliveries.alive(monotonic());
         if let Some(writer) = save {
             // An error comes up again, and is told, at the next frame.
             let _ = writer.flush();
         }
+        shared.alive.fetch_add(1, Ordering::Relaxed);
         // A scrape that holds the lock gets the next copy.
         if let Ok(mut copy) = shared.snapshot.try_lock() {
             *copy = snapshot(engine, copy.skipped);
@@ -192,6 +233,7 @@ pub(super) fn snapshot(engine: &Engine, skipped: u64) -> Snapshot {
         },
         trial: *engine.trial(),
         drift: engine.drift(),
+        env: Arc::downgrade(engine.env()),
     }
 }
 

@@ -3,10 +3,12 @@
 //! for signals and serves metrics.
 
 mod desk;
+mod source;
+mod watchdog;
+mod ways;
 mod writer;
 
 use std::{
-    cell::RefCell,
     path::Path,
     process::ExitCode,
     sync::{
@@ -29,21 +31,27 @@ use super::{
 use crate::{
     config::Config,
     engine::Engine,
+    env::Env,
     metrics::{self, Latency, Shared},
     model::Model,
-    tap::{Consumer, Tap, TapError, wall},
+    tap::wall,
 };
 
 use desk::{Desk, Out, Records, snapshot};
+pub(super) use source::Source;
+use watchdog::Watchdog;
+use ways::Ways;
 use writer::{end_writer, write_lines};
 
 /// Blocks of lines that may wait for the writer.
 const QUEUE: usize = 1024;
 
+/// Scores what comes from the source that `attach` gives.
 pub(super) fn run(
     config: &Config,
     model: &Arc<Model>,
     save: Option<&Path>,
+    attach: impl FnOnce() -> anyhow::Result<Source>,
 ) -> anyhow::Result<ExitCode> {
     let save = Desk::saving(save)?;
     thread::Builder::new()
@@ -61,24 +69,26 @@ pub(super) fn run(
         engine.set_store(Arc::new(store));
     }
     let (records, record_stats) = Records::start(&config.records)?;
-    let mut tap = Tap::attach(&config.tap)?;
-    for attached in tap.attached() {
-        let mode = if attached.native { "native" } else { "generic" };
-        log::info!(
-            "tapping {} (XDP, {mode} mode), model {}",
-            attached.interface,
-            engine.model().name()
-        );
+    let (mut ways, deliveries, questions) = Ways::open(config)?;
+    let mut source = attach()?;
+    if let Some(redirect) = source.redirect() {
+        ways.stats.redirect = Some(redirect);
+    }
+    for what in source.about() {
+        log::info!("{what}, model {}", engine.model().name());
     }
     let shared = Arc::new(Shared {
-        kernel: tap.counters(),
+        kernel: source.counters(),
+        alive: AtomicU64::new(0),
+        inline: Mutex::default(),
+        out_of_band: ways.stats.clone(),
         snapshot: Mutex::new(snapshot(&engine, 0)),
         latency: Latency::default(),
         output_dropped: AtomicU64::new(0),
         records: record_stats,
     });
     let stop = Arc::new(AtomicBool::new(false));
-    let consumer = tap.take_consumer().ok_or_else(|| anyhow!("the tap has no reader"))?;
+    let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
     let (lines, queue) = sync_channel::<Vec<u8>>(QUEUE);
     let header = config.style.header();
 
@@ -87,13 +97,16 @@ pub(super) fn run(
         .name("writer".into())
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
+    let keeper = ways.keep()?;
     let fresh = Arc::new(Fresh::default());
+    let env = Arc::clone(engine.env());
     let mut desk = Desk {
         engine,
         snapshots: Snapshots::start(config),
         fresh: Arc::clone(&fresh),
         share: config.models.share,
-        out: Out::new(config.style, lines, records),
+        out: Out::new(config.style, lines, deliveries, records),
+        questions,
         save,
         save_error: None,
         shared: Arc::clone(&shared),
@@ -102,26 +115,30 @@ pub(super) fn run(
     let scoring = thread::Builder::new()
         .name("scoring".into())
         .spawn(move || {
-            let result = score(&mut desk, consumer, &scoring_stop);
+            let result = reader.run(&mut desk, &scoring_stop);
             // Whatever ended it, the others need not wait on.
             scoring_stop.store(true, Ordering::Release);
             (desk, result)
         })
         .context("cannot start the scoring thread")?;
 
-    wait(&stop, config, model, &shared, &fresh, &mut tap)?;
+    let waited = wait(&stop, config, model, env, &shared, &fresh, (&mut source, &ways));
     stop.store(true, Ordering::Release);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
     if let Some(snapshots) = snapshots {
         snapshots.finish(engine.history(), wall());
     }
-    // The writer ends when nobody can send any more.
+    // The writer and the keeper end when nobody can send any more.
     out.finish();
     let written = end_writer(writer)?;
-    let kernel = tap.counters().read()?;
-    drop(tap);
-    totals(&kernel, &shared, &engine);
+    if keeper.is_some_and(|keeper| keeper.join().is_err()) {
+        log::error!("the thread that keeps verdicts panicked");
+    }
+    waited?;
+    let kernel = source.counters().map(|counters| counters.read()).transpose()?;
+    drop(source);
+    totals(kernel.as_ref(), &shared, &engine);
     result?;
     if let Some(error) = save_error {
         return Err(error).context("frames were not all saved");
@@ -135,17 +152,20 @@ fn wait(
     stop: &AtomicBool,
     config: &Config,
     model: &Arc<Model>,
+    env: Arc<Env>,
     shared: &Arc<Shared>,
     fresh: &Fresh,
-    tap: &mut Tap,
+    (source, ways): (&mut Source, &Ways),
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut watchdog = Watchdog::new(shared);
         let ended = async {
             while !stop.load(Ordering::Acquire) {
-                tap.flush_log();
+                source.flush_log();
+                watchdog.pat();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -159,7 +179,8 @@ fn wait(
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
             () = ended => Ok(()),
-            () = keeping::watch(config, model, fresh) => Ok(()),
+            () = keeping::watch(config, model, env, fresh) => Ok(()),
+            result = ways.serve() => result,
             result = serve => {
                 stop.store(true, Ordering::Release);
                 result.map_err(anyhow::Error::from)
@@ -168,32 +189,19 @@ fn wait(
     })
 }
 
-/// Works at the desk until `stop`.
-fn score(desk: &mut Desk, mut consumer: Consumer, stop: &AtomicBool) -> Result<(), TapError> {
-    // Both callbacks use it, one at a time.
-    let shared_desk = RefCell::new(desk);
-    let result = consumer.run(
-        stop,
-        &mut |frame, stamp| shared_desk.borrow_mut().frame(frame, stamp, &mut |_| {}),
-        &mut |now| shared_desk.borrow_mut().idle(Some(now)),
-    );
-    let desk = shared_desk.into_inner();
-    desk.idle(None);
-    desk.skipped(consumer.skipped());
-    result
-}
-
-fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
-    let of = |counter: Counter| kernel[counter as usize];
-    eprintln!(
-        "kernel: {} packets, {} INVITEs, {} dialog messages, {} segments, {} fragments, {} other SIP",
-        of(Counter::Packets),
-        of(Counter::Invites),
-        of(Counter::Dialogs),
-        of(Counter::Segments),
-        of(Counter::Fragments),
-        of(Counter::OtherSip)
-    );
+fn totals(kernel: Option<&[u64; Counter::COUNT]>, shared: &Shared, engine: &Engine) {
+    let of = |counter: Counter| kernel.map_or(0, |kernel| kernel[counter as usize]);
+    if kernel.is_some() {
+        eprintln!(
+            "kernel: {} packets, {} INVITEs, {} dialog messages, {} segments, {} fragments, {} other SIP",
+            of(Counter::Packets),
+            of(Counter::Invites),
+            of(Counter::Dialogs),
+            of(Counter::Segments),
+            of(Counter::Fragments),
+            of(Counter::OtherSip)
+        );
+    }
     let latency = &shared.latency;
     if let (Some(p50), Some(p99)) = (latency.quantile(0.5), latency.quantile(0.99)) {
         let us = |ns: u64| ns as f64 / 1e3;
@@ -213,6 +221,12 @@ fn totals(kernel: &[u64; Counter::COUNT], shared: &Shared, engine: &Engine) {
         skipped,
         shared.output_dropped.load(Ordering::Relaxed)
     );
+    summary::out_of_band(&shared.out_of_band);
+    if let (Some(inline), Some(kernel)) =
+        (*shared.inline.lock().unwrap_or_else(PoisonError::into_inner), kernel)
+    {
+        summary::inline(&inline, kernel);
+    }
     summary::print(&engine.packets(), engine.stats());
     summary::trial(engine);
     if let Some(records) = &shared.records {

@@ -471,6 +471,7 @@ fn engine(folder: &std::path::Path) -> (Engine, Key) {
         ),
         trunks: Trunks::parse(["a 192.0.2.0/24 44", "b 2001:db8::/32"].into_iter())
             .expect("trunks"),
+        ..EnvConfig::default()
     };
     let config = EngineConfig {
         history: HistoryConfig { bytes: 8 << 20, secret: true },

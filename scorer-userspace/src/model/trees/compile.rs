@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb;
 
-use super::{Group, LANES, Mode, Node, Trees};
+use super::{FEATURES, Group, LANES, LEAF_FEATURES, Mode, Node, Trees};
 use crate::model::{
     answer::unwrapped,
     graph::{self, Graph, Said, two},
@@ -198,8 +198,21 @@ fn compile(node: &pb::NodeProto, columns: &[u16], tail: &Tail) -> Said<Trees> {
     let only_leq = nodes.iter().all(|node| node.mode == Mode::Leq);
     let expected =
         base + roots.iter().map(|(_, at)| f64::from(nodes[*at as usize].expected)).sum::<f64>();
+    let groups = groups(roots, &mut nodes);
+    // The walk relies on it.
+    let inside = |index: u32| (index as usize) < nodes.len();
+    let leads_on = |(own, node): (usize, &Node)| match node.child as usize {
+        // A leaf takes its true child whatever comes.
+        child if child == own => node.value == f32::INFINITY && node.column & 1 == 1,
+        _ => inside(node.child) && inside(node.child + 1),
+    };
+    if !groups.iter().flat_map(|group| group.roots).all(inside)
+        || !nodes.iter().enumerate().all(leads_on)
+    {
+        return Err("a tree leads out of the ensemble".into());
+    }
     Ok(Trees {
-        groups: groups(roots, &mut nodes),
+        groups,
         nodes: nodes.into(),
         only_leq,
         base,
@@ -230,9 +243,8 @@ impl Node {
             value: f32::INFINITY,
             expected,
             child: own,
-            feature: 0,
+            column: (2 * (FEATURES + own as usize % LEAF_FEATURES) + 1) as u16,
             mode: Mode::Leq,
-            missing_true: true,
         }
     }
 }
@@ -387,13 +399,16 @@ impl Builder<'_> {
             // Looked up before; the same key.
             below.extend(self.place.get(&(tree, id)));
         }
+        if usize::from(*feature) >= FEATURES {
+            return Err(format!("tree {tree} asks for feature {feature}, {FEATURES} are allowed"));
+        }
+        let missing_true = lists.missing.get(file).is_some_and(|missing| *missing != 0);
         self.nodes.push(Node {
             value: lists.value[file],
             expected: 0.0,
             child: child as u32,
-            feature: *feature,
+            column: 2 * *feature + u16::from(missing_true),
             mode,
-            missing_true: lists.missing.get(file).is_some_and(|missing| *missing != 0),
         });
         Ok(false)
     }

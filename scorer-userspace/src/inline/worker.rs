@@ -1,0 +1,281 @@
+//! The scoring thread's loop in inline mode: sockets first, then the rings.
+
+use std::{
+    os::fd::BorrowedFd,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use aya::maps::{HashMap, MapData, XskMap};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use scorer_common::steer::Follow;
+
+use super::{
+    Judge, JudgeStats, Plan,
+    local::Pair,
+    port::{Port, take_stamp},
+    shared::Shared,
+};
+use crate::{
+    capture::{Frame, LinkType},
+    engine::Assessment,
+    tap::{Consumer, TapError, clock::Clock, consumer::pin, monotonic},
+    time::Timestamp,
+};
+
+/// Who scores: owns the engine, and takes its verdicts.
+pub trait Scoring {
+    /// Takes a frame that the kernel stamped at `stamp` (`CLOCK_MONOTONIC`, ns); `also`
+    /// is called with the verdicts of calls first seen in it.
+    fn frame(&mut self, frame: &Frame<'_>, stamp: u64, also: &mut dyn FnMut(&Assessment<'_>));
+
+    /// Called with the time when there is nothing else to do, and now and then.
+    fn idle(&mut self, now: Timestamp);
+
+    /// Called between batches: does what others asked for; false when there was nothing.
+    fn aside(&mut self) -> bool;
+
+    /// Called now and then with what became of frames, and how many were lost for
+    /// want of memory or room.
+    fn stats(&mut self, stats: &JudgeStats, lost: u64);
+}
+
+/// What the scoring thread works with.
+pub struct Worker {
+    /// A socket a receive queue, towards the carrier.
+    pub(super) ports: Vec<Port>,
+    /// Where frames go on.
+    pub(super) onwards: Port,
+    /// The way into this host's stack, where the router is there.
+    pub(super) pair: Option<Pair>,
+    /// Holds the map that names the sockets to the kernel.
+    pub(super) _sockets: XskMap<MapData>,
+    pub(super) followed: HashMap<MapData, u64, Follow>,
+    pub(super) shared: Shared,
+    pub(super) consumer: Consumer,
+    pub(super) judge: Judge,
+    pub(super) deadline: Duration,
+    pub(super) budget: Duration,
+    pub(super) cpu: Option<usize>,
+    pub(super) spin: Duration,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("ports", &self.ports).finish_non_exhaustive()
+    }
+}
+
+/// How long what follows a call that was diverted, refused or dropped comes to user
+/// space: a callee may be rung for minutes before the caller gives up.
+const FOLLOWED_FOR: u64 = 300_000_000_000;
+
+/// How often output leaves and settings are taken up under load.
+const CHORES: Duration = Duration::from_millis(50);
+
+/// Passes over the sockets between two looks at the rings, which can wait.
+const RING_TURN: u32 = 4;
+
+impl Worker {
+    /// Runs on the calling thread until `stop`; then INVITEs go on in the kernel. When
+    /// `wake`, an event counter, becomes readable [`Scoring::aside`] is called soon.
+    ///
+    /// # Errors
+    /// [`TapError`] when the thread cannot be pinned, or waiting fails.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        scoring: &mut dyn Scoring,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> Result<(), TapError> {
+        if let Some(cpu) = self.cpu {
+            pin(cpu)?;
+        }
+        let mut clock = Clock::new();
+        let mut busy = Instant::now();
+        let mut chores = Instant::now();
+        let mut armed = false;
+        let mut turn = 0;
+        loop {
+            self.beat();
+            let mut found = self.sockets(&mut clock, scoring);
+            turn += 1;
+            if !found || turn % RING_TURN == 0 {
+                found |= self.consumer.drain(&mut clock, &mut |frame, stamp| {
+                    scoring.frame(frame, stamp, &mut |_| {});
+                });
+            }
+            found |= scoring.aside();
+            if chores.elapsed() >= CHORES {
+                chores = Instant::now();
+                self.beat();
+                scoring.idle(clock.wall(monotonic()));
+                scoring.stats(self.judge.stats(), self.lost());
+                self.onwards.flush();
+            }
+            if found {
+                busy = Instant::now();
+                if armed {
+                    self.consumer.disarm()?;
+                    armed = false;
+                }
+                continue;
+            }
+            if stop.load(Ordering::Acquire) {
+                break;
+            }
+            if busy.elapsed() < self.spin {
+                std::hint::spin_loop();
+                continue;
+            }
+            if !armed {
+                armed = true;
+                if self.consumer.arm()? {
+                    continue;
+                }
+            }
+            self.wait(wake)?;
+        }
+        // From here on the kernel passes INVITEs on; those on their way still come.
+        self.shared.beat(0);
+        while self.sockets(&mut clock, scoring) {}
+        scoring.stats(self.judge.stats(), self.lost());
+        Ok(())
+    }
+
+    /// Ring records refused for their version, kind or bounds.
+    pub fn skipped(&self) -> u64 {
+        self.consumer.skipped()
+    }
+
+    fn lost(&self) -> u64 {
+        self.onwards.lost + self.ports.iter().map(|port| port.lost).sum::<u64>()
+    }
+
+    /// Says that this thread is alive.
+    fn beat(&self) {
+        self.shared.beat(monotonic() + self.deadline.as_nanos() as u64);
+    }
+
+    /// Sleeps until something comes in; well within the deadline.
+    fn wait(&self, wake: Option<BorrowedFd<'_>>) -> Result<(), TapError> {
+        let nap = PollTimeout::from((self.deadline.as_millis() * 3 / 8).clamp(1, 100) as u16);
+        let rings = self.consumer.fds();
+        let fds = self.ports.iter().map(Port::fd).chain(rings).chain(wake);
+        let mut fds: Vec<_> =
+            fds.map(|fd: BorrowedFd<'_>| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, nap) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(source) => return Err(TapError::system("cannot wait for packets", source)),
+        }
+        if let Some(wake) = wake {
+            // Reads the counter to zero, or nothing.
+            let _ = nix::unistd::read(wake, &mut [0; 8]);
+        }
+        let gone = PollFlags::POLLERR | PollFlags::POLLNVAL;
+        let sockets = &fds[..self.ports.len()];
+        if sockets.iter().any(|fd| fd.revents().is_some_and(|events| events.intersects(gone))) {
+            let source = std::io::Error::from_raw_os_error(libc::ENETDOWN);
+            return Err(TapError::system(
+                "an interface has gone; start again when it is back",
+                source,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes a batch from every socket; false when there was nothing.
+    fn sockets(&mut self, clock: &mut Clock, scoring: &mut dyn Scoring) -> bool {
+        let mut found = false;
+        for i in 0..self.ports.len() {
+            let count = self.ports[i].receive();
+            if count == 0 {
+                self.shared.taken_all(self.ports[i].queue());
+                continue;
+            }
+            found = true;
+            self.shared.taken(self.ports[i].queue(), count as u64);
+            while let Some(mut packet) = self.ports[i].next() {
+                let stamp = take_stamp(&mut packet);
+                self.packet(i, &packet, stamp, clock, scoring);
+                self.ports[i].release(packet);
+                self.beat();
+            }
+            self.ports[i].refill();
+            self.ports[i].flush();
+            self.onwards.flush();
+        }
+        found
+    }
+
+    /// Scores one frame and does with it what is to be done.
+    fn packet(
+        &mut self,
+        port: usize,
+        bytes: &[u8],
+        stamp: Option<u64>,
+        clock: &mut Clock,
+        scoring: &mut dyn Scoring,
+    ) {
+        let now = monotonic();
+        let stamp = stamp.filter(|stamp| *stamp <= now).unwrap_or(now);
+        let budget = self.budget.as_nanos() as u64;
+        let frame = Frame {
+            link: LinkType::Ethernet,
+            timestamp: clock.wall(stamp),
+            bytes,
+            wire_length: bytes.len() as u32,
+            scan: None,
+        };
+        if now - stamp > budget {
+            // Late already: on with it, but for what was decided before and for forged
+            // headers, and scored after, so that the history is whole.
+            let plan = self.judge.judge(bytes);
+            self.carry_out(plan, port, bytes);
+            self.onwards.flush();
+            let Self { judge, .. } = self;
+            scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
+            self.judge.scored_after(bytes);
+        } else {
+            let Self { judge, .. } = self;
+            scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
+            let plan = if monotonic() - stamp > budget {
+                self.judge.late(bytes)
+            } else {
+                self.judge.judge(bytes)
+            };
+            self.carry_out(plan, port, bytes);
+        }
+        if let Some(call) = self.judge.take_followed() {
+            let until = Follow { until: monotonic() + FOLLOWED_FOR };
+            // A full table makes room. A failure costs the call its ACK or CANCEL.
+            if let Err(error) = self.followed.insert(call, until, 0) {
+                log::debug!("a call cannot be followed: {error}");
+            }
+        }
+    }
+
+    /// Sends a frame where it is to go.
+    fn carry_out(&mut self, plan: Plan, port: usize, bytes: &[u8]) {
+        match plan {
+            Plan::On => send_on(&mut self.onwards, self.pair.as_ref(), bytes),
+            Plan::OnChanged => {
+                send_on(&mut self.onwards, self.pair.as_ref(), self.judge.out());
+            }
+            Plan::Back => {
+                let Self { ports, judge, .. } = self;
+                ports[port].send([judge.out(), &[]]);
+            }
+            Plan::Nowhere => {}
+        }
+    }
+}
+
+/// Sends a frame on: as it is, or to the hardware address of the pair's other end.
+/// What finds no room is counted by the port.
+fn send_on(onwards: &mut Port, pair: Option<&Pair>, frame: &[u8]) {
+    let _ = match (pair, frame.split_at_checked(6)) {
+        (Some(pair), Some((_, rest))) => onwards.send([&pair.address, rest]),
+        _ => onwards.send([frame, &[]]),
+    };
+}
