@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::store::StoreArgs;
 use crate::{
-    records::{Erased, Kept, RecordsError, Sought, erase, maintain},
+    records::{Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain},
     tap::wall,
 };
 
@@ -21,6 +21,11 @@ enum Command {
     /// Delete what is too old or too much, replace numbers by pseudonyms, take up what
     /// a crash left; `tap` does the same every ten minutes
     Maintain {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Read every file to its end, and set aside what is damaged
+    Check {
         #[command(flatten)]
         store: StoreArgs,
     },
@@ -48,6 +53,22 @@ pub(super) fn run(args: &RecordsArgs) -> anyhow::Result<ExitCode> {
                  numbers replaced in {pseudonymised} files, {damaged} files set aside as damaged"
             );
             Ok(if damaged > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+        }
+        Command::Check { store } => {
+            let (folder, _) = store.keeping()?;
+            let Checked { files, rows, damaged, segments } = check(&folder)?;
+            eprintln!("{rows} calls and outcomes in {files} files and segments can be read");
+            for path in &damaged {
+                eprintln!("{} is damaged and left out of queries", path.display());
+            }
+            for path in &segments {
+                eprintln!(
+                    "{} is damaged; what comes before is read, and it will be set aside",
+                    path.display()
+                );
+            }
+            let whole = damaged.is_empty() && segments.is_empty();
+            Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Command::Erase { number, damaged, store } => {
             let (folder, config) = store.keeping()?;

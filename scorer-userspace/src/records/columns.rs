@@ -119,6 +119,11 @@ pub const CALLS: &[Column] = &[
     column("action", Type::Text, false, "What policy says is to be done."),
     column("rule", Type::Text, true, "The rule that decided."),
     column("response", Type::U16, true, "SIP response of a call that is refused."),
+    column("would", Type::Text, true, "Action held back since the policy only observes."),
+    column("dry_run", Type::Text, true, "Action of the first dry run that matched."),
+    column("dry_run_rule", Type::Text, true, "The rule of that dry run."),
+    column("lists", Type::Texts, false, "Allow and deny lists that name the call."),
+    column("model_score", Type::U8, true, "Score of the model alone, where a list moved it."),
     column("latency_ns", Type::U64, true, "From the kernel's stamp to the verdict; live only."),
 ];
 

@@ -52,6 +52,11 @@ pub(super) struct CallRows {
     action: StringBuilder,
     rule: StringBuilder,
     response: UInt16Builder,
+    would: StringBuilder,
+    dry_run: StringBuilder,
+    dry_run_rule: StringBuilder,
+    lists: ListBuilder<StringBuilder>,
+    model_score: UInt8Builder,
     latency: UInt64Builder,
     features: Option<Vec<f32>>,
     scratch: String,
@@ -85,6 +90,11 @@ impl CallRows {
             action: StringBuilder::new(),
             rule: StringBuilder::new(),
             response: UInt16Builder::new(),
+            would: StringBuilder::new(),
+            dry_run: StringBuilder::new(),
+            dry_run_rule: StringBuilder::new(),
+            lists: ListBuilder::new(StringBuilder::new()),
+            model_score: UInt8Builder::new(),
             latency: UInt64Builder::new(),
             features: features.then(Vec::new),
             scratch: String::new(),
@@ -147,6 +157,11 @@ impl CallRows {
         self.push_reasons(slot);
         self.model.append_value(text(slot.text(Text::Model)));
         self.push_policy(slot);
+        for list in slot.lists.iter() {
+            self.lists.values().append_value(list.name());
+        }
+        self.lists.append(true);
+        self.model_score.append_option(slot.model_score);
         self.latency.append_option(slot.latency);
         if let Some(features) = &mut self.features {
             features.extend_from_slice(&slot.features);
@@ -177,6 +192,10 @@ impl CallRows {
         self.rule.append_option(policy.has_rule.then(|| text(slot.text(Text::Rule))));
         let refused = policy.action == Action::Reject as u8;
         self.response.append_option(refused.then(|| policy.response.code()));
+        self.would.append_option(policy.would.map(Action::name));
+        self.dry_run.append_option(policy.dry_run.map(Action::name));
+        let rule = slot.text(Text::DryRun);
+        self.dry_run_rule.append_option((!rule.is_empty()).then(|| text(rule)));
     }
 
     /// The rows so far, and none left.
@@ -208,6 +227,11 @@ impl CallRows {
             Arc::new(self.action.finish()),
             Arc::new(self.rule.finish()),
             Arc::new(self.response.finish()),
+            Arc::new(self.would.finish()),
+            Arc::new(self.dry_run.finish()),
+            Arc::new(self.dry_run_rule.finish()),
+            Arc::new(self.lists.finish()),
+            Arc::new(self.model_score.finish()),
             Arc::new(self.latency.finish()),
         ];
         if let Some(features) = &mut self.features {

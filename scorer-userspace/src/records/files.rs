@@ -181,7 +181,7 @@ pub(super) fn list(folder: &Path) -> Result<Listing, RecordsError> {
 }
 
 /// Makes a folder that its owner alone can look into.
-pub(super) fn make_folder(folder: &Path) -> Result<(), RecordsError> {
+fn make_folder(folder: &Path) -> Result<(), RecordsError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -227,6 +227,12 @@ fn lock_file(folder: &Path, name: &str) -> Result<File, RecordsError> {
 }
 
 impl WriterLock {
+    /// Makes the folder where there is none, and takes it.
+    pub(super) fn make(folder: &Path) -> Result<Self, RecordsError> {
+        make_folder(folder)?;
+        Self::take(folder)
+    }
+
     /// # Errors
     /// [`RecordsError::InUse`] when another process has it.
     pub(super) fn take(folder: &Path) -> Result<Self, RecordsError> {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,8 +18,6 @@ use arrow::{
     array::{Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray},
     compute::filter_record_batch,
 };
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
-
 use super::{
     RecordsConfig, RecordsError,
     files::{
@@ -27,9 +25,10 @@ use super::{
         sync_folder,
     },
     number::Sought,
-    parquet_file,
+    parquet_file::{self, Rows},
     pseudonym::Key,
     recorder::Mode,
+    segment::{Reader, Tail},
     stats::Stats,
 };
 use crate::{tap::wall, time::Timestamp};
@@ -189,7 +188,7 @@ fn look_after(
     _lock: &KeeperLock,
 ) -> Result<Kept, RecordsError> {
     let mut kept = Kept::default();
-    let Listing { mut files, done_with, half_made, damaged, .. } = files::list(folder)?;
+    let Listing { segments, mut files, done_with, half_made, damaged } = files::list(folder)?;
     for path in done_with.iter().chain(&half_made) {
         parquet_file::remove(path)?;
     }
@@ -216,7 +215,10 @@ fn look_after(
         }
     }
     if let Some(most) = config.most_bytes {
+        // Segments count, though they cannot go before they are Parquet files.
+        let size = |segment: &SegmentFile| fs::metadata(&segment.path).map_or(0, |about| about.len());
         let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
+        bytes += segments.iter().map(size).sum::<u64>();
         files.sort_by_key(|file| file.times[1]);
         let mut left = files.into_iter();
         while bytes > most
@@ -250,14 +252,73 @@ fn look_after(
                 key = Some(Key::open(folder, config.home)?);
             }
             let Some(key) = &key else { continue };
-            parquet_file::edit(folder, file, true, &mut |batch| {
+            let edited = parquet_file::edit(folder, file, true, &mut |batch| {
                 Ok((without_numbers(&batch, key, &file.path)?, true))
-            })?;
-            kept.pseudonymised += 1;
+            });
+            match or_aside(edited)? {
+                Ok(_) => kept.pseudonymised += 1,
+                Err(_) => kept.damaged += 1,
+            }
         }
     }
     sync_folder(folder)?;
     Ok(kept)
+}
+
+/// Sets a file aside that is damaged, so that it does not stand in the way of others;
+/// where it is then.
+fn or_aside<T>(result: Result<T, RecordsError>) -> Result<Result<T, PathBuf>, RecordsError> {
+    match result {
+        Err(RecordsError::Damaged { path, what }) => set_aside(&path, &what).map(Err),
+        result => result.map(Ok),
+    }
+}
+
+/// What was read to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Files and segments.
+    pub files: usize,
+    /// Rows in them.
+    pub rows: usize,
+    /// Where damaged Parquet files were set aside.
+    pub damaged: Vec<PathBuf>,
+    /// Damaged segments: they are set aside when they are made Parquet files.
+    pub segments: Vec<PathBuf>,
+}
+
+/// Reads every file to its end, and sets aside what is damaged.
+///
+/// # Errors
+/// When a file cannot be opened or set aside.
+pub fn check(folder: &Path) -> Result<Checked, RecordsError> {
+    exists(folder)?;
+    let _lock = KeeperLock::take(folder)?;
+    let listing = files::list(folder)?;
+    let mut checked = Checked { damaged: listing.damaged, ..Checked::default() };
+    for file in &listing.files {
+        let rows = Rows::open(&file.path, None).and_then(|rows| {
+            rows.map(|batch| batch.map(|batch| batch.num_rows())).sum::<Result<usize, _>>()
+        });
+        match or_aside(rows)? {
+            Ok(rows) => {
+                checked.files += 1;
+                checked.rows += rows;
+            }
+            Err(aside) => checked.damaged.push(aside),
+        }
+    }
+    for segment in listing.segments {
+        let mut reader = Reader::open(&segment.path, None)?;
+        while let Some(batch) = reader.next() {
+            checked.rows += batch.num_rows();
+        }
+        checked.files += 1;
+        if matches!(reader.tail(), Tail::Damaged(_)) {
+            checked.segments.push(segment.path);
+        }
+    }
+    Ok(checked)
 }
 
 /// Rows with pseudonyms in place of numbers, in Call-IDs, too.
@@ -345,24 +406,33 @@ pub fn erase(
     }
     let pseudonym = Key::read(folder, config.home)?.map(|key| key.of_number(sought.number()));
     let is = |user: &str| sought.is(user) || pseudonym.as_deref() == Some(user);
-    let listing = files::list(folder)?;
+    let mut listing = files::list(folder)?;
     for path in listing.done_with.iter().chain(&listing.half_made) {
         parquet_file::remove(path)?;
     }
     let mut erased = Erased::default();
     for file in listing.files.iter().filter(|file| file.kind == Kind::Calls) {
-        if !has(file, &is, sought)? {
-            continue;
+        let mut rows = 0;
+        let edited = has(&file.path, &is, sought).and_then(|has| {
+            if !has {
+                return Ok(None);
+            }
+            parquet_file::edit(folder, file, file.pseudonymised, &mut |batch| {
+                let keep = other_rows(&batch, &is, sought);
+                rows += keep.false_count();
+                let left =
+                    filter_record_batch(&batch, &keep).map_err(RecordsError::arrow(&file.path))?;
+                Ok((left, keep.false_count() > 0))
+            })
+        });
+        match or_aside(edited)? {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                erased.rows += rows;
+                erased.files += 1;
+            }
+            Err(aside) => listing.damaged.push(aside),
         }
-        erased.files += 1;
-        parquet_file::edit(folder, file, file.pseudonymised, &mut |batch| {
-            let keep = other_rows(&batch, &is, sought);
-            let rows = keep.false_count();
-            erased.rows += rows;
-            let left =
-                filter_record_batch(&batch, &keep).map_err(RecordsError::arrow(&file.path))?;
-            Ok((left, rows > 0))
-        })?;
     }
     for path in listing.damaged {
         if damaged_too {
@@ -398,20 +468,13 @@ fn close_segments(folder: &Path) -> Result<(), RecordsError> {
 
 /// Whether a file has a row with the number. Reads only the columns it may be in.
 fn has(
-    file: &ParquetFile,
+    path: &Path,
     is: &dyn Fn(&str) -> bool,
     sought: &Sought,
 ) -> Result<bool, RecordsError> {
-    let path = &file.path;
-    let damaged = |what: String| RecordsError::Damaged { path: path.clone(), what };
-    let opened = File::open(path).map_err(RecordsError::io("open", path))?;
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|e| damaged(e.to_string()))?;
-    let columns = NUMBERS.into_iter().chain(["call_id"]);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
-    let reader = builder.with_projection(mask).build().map_err(|e| damaged(e.to_string()))?;
-    for batch in reader {
-        let batch = batch.map_err(|e| damaged(e.to_string()))?;
+    let [caller, network, callee] = NUMBERS;
+    for batch in Rows::open(path, Some(&[caller, network, callee, "call_id"]))? {
+        let batch = batch?;
         if other_rows(&batch, is, sought).true_count() < batch.num_rows() {
             return Ok(true);
         }

@@ -36,7 +36,7 @@ use std::{
 };
 
 pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
-pub use keep::{Erased, Kept, erase, maintain};
+pub use keep::{Checked, Erased, Kept, check, erase, maintain};
 pub use number::Sought;
 pub use recorder::{Mode, Recorder, Totals};
 pub use stats::Stats;
@@ -153,6 +153,18 @@ pub enum RecordsError {
 }
 
 impl RecordsError {
+    /// Whether it may pass by itself: another scorer ends, a disk gets room.
+    fn may_pass(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::InUse(_) => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+            }
+            _ => false,
+        }
+    }
+
     fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }

@@ -7,6 +7,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,7 +21,10 @@ use arrow::{
     datatypes::{DataType, Float32Type, Schema, SchemaRef, TimestampNanosecondType},
 };
 use parquet::{
-    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    arrow::{
+        ArrowWriter, ProjectionMask,
+        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
     basic::{Compression, Encoding, ZstdLevel},
     file::{
         metadata::SortingColumn,
@@ -125,6 +129,54 @@ pub(super) fn check(path: &Path) -> Result<(), RecordsError> {
     Err(RecordsError::Damaged { path: path.to_owned(), what })
 }
 
+/// Rows of a file, a row group at a time.
+pub(super) struct Rows {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Rows {
+    /// Opens a file; `columns` are those wanted, all when `None`.
+    ///
+    /// # Errors
+    /// [`RecordsError::Damaged`] when it is no Parquet file, here and at every step.
+    pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<Self, RecordsError> {
+        let file = File::open(path).map_err(RecordsError::io("open", path))?;
+        let reader = guarded(path, || {
+            let mut builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+            if let Some(columns) = columns {
+                let columns = columns.iter().copied();
+                let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+                builder = builder.with_projection(mask);
+            }
+            builder.with_batch_size(ROW_GROUP).build()
+        })?;
+        Ok(Self { path: path.to_owned(), reader })
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch, RecordsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { path, reader } = self;
+        guarded(path, || reader.next().transpose()).transpose()
+    }
+}
+
+/// Reads of a file what may be damaged: then its decoder fails, or panics.
+fn guarded<T, E: std::fmt::Display>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, E>,
+) -> Result<T, RecordsError> {
+    let what = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "a page makes no sense".to_owned(),
+    };
+    Err(RecordsError::Damaged { path: path.to_owned(), what })
+}
+
 /// What [`edit`] does with a batch: the batch as it shall be, and whether that differs.
 pub(super) type Edit<'a> =
     &'a mut dyn FnMut(RecordBatch) -> Result<(RecordBatch, bool), RecordsError>;
@@ -138,15 +190,10 @@ pub(super) fn edit(
     edit: Edit<'_>,
 ) -> Result<Option<usize>, RecordsError> {
     let path = &file.path;
-    let opened = File::open(path).map_err(RecordsError::io("open", path))?;
-    let damaged = |what: String| RecordsError::Damaged { path: path.clone(), what };
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|e| damaged(e.to_string()))?;
-    let reader = builder.with_batch_size(ROW_GROUP).build().map_err(|e| damaged(e.to_string()))?;
     let mut out = Output::new(folder, file.kind, file.id);
     let mut changed = pseudonymised != file.pseudonymised;
-    for batch in reader {
-        let (batch, differs) = edit(batch.map_err(|e| damaged(e.to_string()))?)?;
+    for batch in Rows::open(path, None)? {
+        let (batch, differs) = edit(batch?)?;
         changed |= differs;
         out.write(&batch)?;
     }

@@ -16,7 +16,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::{
     RecordsConfig, RecordsError,
-    files::{self, WriterLock},
+    files::WriterLock,
     keep::Keeper,
     slot::Slot,
     stats::{Stats, add},
@@ -51,10 +51,9 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Threads {
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Option<WriterLock>>,
     sync: JoinHandle<()>,
     keeper: JoinHandle<()>,
-    _lock: WriterLock,
 }
 
 /// What was recorded in the end.
@@ -70,15 +69,18 @@ pub struct Totals {
 
 impl Recorder {
     /// Begins to record into the configured folder; `None` without one. Segments that
-    /// an earlier run left are made Parquet files meanwhile.
+    /// an earlier run left are made Parquet files meanwhile. Live, a folder that is full
+    /// or another's is waited for, with recording paused.
     ///
     /// # Errors
-    /// When the folder cannot be used, or another process records there.
+    /// When the folder cannot be used.
     pub fn start(config: &RecordsConfig, mode: Mode) -> Result<Option<Self>, RecordsError> {
         let Some(folder) = &config.folder else { return Ok(None) };
-        files::make_folder(folder)?;
-        let lock = WriterLock::take(folder)?;
-        let left = files::list(folder)?.segments;
+        let lock = match WriterLock::make(folder) {
+            Ok(lock) => Some(lock),
+            Err(error) if mode == Mode::Live && error.may_pass() => None,
+            Err(error) => return Err(error),
+        };
         let stats = Arc::new(Stats::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (mut slots, free) = RingBuffer::new(config.queue);
@@ -89,9 +91,6 @@ impl Recorder {
         }
         let (changes, changed) = RingBuffer::new(CHANGES);
         let (closed, to_make) = mpsc::channel();
-        for segment in left {
-            let _ = closed.send(segment);
-        }
         let (sync, to_sync) = mpsc::sync_channel(2);
         let writer = Writer {
             folder: folder.clone(),
@@ -113,10 +112,9 @@ impl Recorder {
             stop: Arc::clone(&stop),
         };
         let threads = Threads {
-            writer: spawn("records", folder, move || writer.run())?,
+            writer: spawn("records", folder, move || writer.run(lock))?,
             sync: spawn("records-sync", folder, move || sync_files(&to_sync))?,
             keeper: spawn("records-keep", folder, move || keeper.run(&to_make))?,
-            _lock: lock,
         };
         Ok(Some(Self { mode, free, full, changes, stats, stop, threads }))
     }
@@ -162,10 +160,11 @@ impl Recorder {
     pub fn finish(self) -> Totals {
         let Self { stats, stop, threads, .. } = self;
         stop.store(true, Ordering::Release);
-        let Threads { writer, sync, keeper, _lock } = threads;
-        // Each ends when the one before it sends no more.
-        for thread in [writer, sync, keeper] {
-            if thread.join().is_err() {
+        let Threads { writer, sync, keeper } = threads;
+        // Each ends when the one before it sends no more; the folder is held until then.
+        let lock = writer.join();
+        for panicked in [lock.is_err(), sync.join().is_err(), keeper.join().is_err()] {
+            if panicked {
                 log::error!("a thread that writes records panicked");
             }
         }
@@ -178,11 +177,11 @@ impl Recorder {
     }
 }
 
-fn spawn(
+fn spawn<T: Send + 'static>(
     name: &str,
     folder: &Path,
-    run: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, RecordsError> {
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RecordsError> {
     thread::Builder::new()
         .name(name.into())
         .spawn(run)

@@ -3,6 +3,8 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::FileExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +14,7 @@ use arrow::{
     datatypes::SchemaRef,
     error::ArrowError,
     ipc::{
-        CompressionType, MetadataVersion,
+        CompressionType, Message, MetadataVersion,
         reader::StreamReader,
         root_as_message,
         writer::{IpcWriteOptions, StreamWriter},
@@ -135,14 +137,17 @@ impl Reader {
 
     /// The next rows. What cannot be read ends them, and [`Self::tail`] says why.
     pub(super) fn next(&mut self) -> Option<RecordBatch> {
-        match self.stream.as_mut()?.next()? {
-            Ok(batch) => Some(batch),
-            Err(error) => {
-                self.tail = Tail::Damaged(error.to_string());
-                self.stream = None;
-                None
-            }
-        }
+        let stream = self.stream.as_mut()?;
+        // Arrow's reader is meant for its own writer's bytes; these may be anything.
+        let what = match catch_unwind(AssertUnwindSafe(|| stream.next())) {
+            Ok(None) => return None,
+            Ok(Some(Ok(batch))) => return Some(batch),
+            Ok(Some(Err(error))) => error.to_string(),
+            Err(_) => "a batch makes no sense".to_owned(),
+        };
+        self.tail = Tail::Damaged(what);
+        self.stream = None;
+        None
     }
 
     /// What is behind what was read.
@@ -196,17 +201,62 @@ fn scan(file: &mut File, length: u64) -> io::Result<(u64, Tail)> {
         }
         description.resize(size as usize, 0);
         file.read_exact(&mut description)?;
-        let body = match root_as_message(&description) {
-            Ok(message) => u64::try_from(message.bodyLength()).unwrap_or(u64::MAX),
-            Err(error) => {
-                return Ok((at, Tail::Damaged(format!("the message at byte {at}: {error}"))));
-            }
+        let damaged = |what: &str| Tail::Damaged(format!("the message at byte {at}: {what}"));
+        let message = match root_as_message(&description) {
+            Ok(message) => message,
+            Err(error) => return Ok((at, damaged(&error.to_string()))),
         };
-        match at.checked_add(8 + size).and_then(|start| start.checked_add(body)) {
-            Some(end) if end <= length => at = end,
-            _ => return Ok((at, Tail::Torn(left))),
+        let start = at + 8 + size;
+        let end = u64::try_from(message.bodyLength()).ok().and_then(|body| start.checked_add(body));
+        let Some(end) = end.filter(|end| *end <= length) else {
+            return Ok((at, Tail::Torn(left)));
+        };
+        if !is_bounded(file, &message, start, end)? {
+            return Ok((at, damaged("its lengths make no sense")));
         }
+        at = end;
     }
+}
+
+/// Whether a batch is of a size that is ours, and its buffers lie in its body. Arrow
+/// makes room for what a buffer's first eight bytes say it has uncompressed, and where
+/// there is none the process ends.
+fn is_bounded(file: &File, message: &Message<'_>, start: u64, end: u64) -> io::Result<bool> {
+    /// Rows of a batch; ours have 4,096.
+    const ROWS: i64 = 1 << 20;
+    /// Bytes of all buffers of a batch; ours have some 12 MB.
+    const BYTES: u64 = 256 << 20;
+    let Some(batch) = message.header_as_record_batch() else { return Ok(true) };
+    let rows = 0..=ROWS;
+    // Items of a list are more than rows, yet no more than bytes.
+    let items = 0..=BYTES as i64;
+    let nodes = batch.nodes().into_iter().flatten();
+    if !rows.contains(&batch.length()) || !nodes.map(|node| node.length()).all(|n| items.contains(&n))
+    {
+        return Ok(false);
+    }
+    let mut sum = 0_u64;
+    for buffer in batch.buffers().into_iter().flatten() {
+        let (Ok(offset), Ok(length)) =
+            (u64::try_from(buffer.offset()), u64::try_from(buffer.length()))
+        else {
+            return Ok(false);
+        };
+        let begin = start.checked_add(offset);
+        let Some(begin) = begin.filter(|at| at.checked_add(length).is_some_and(|at| at <= end))
+        else {
+            return Ok(false);
+        };
+        if length < 8 {
+            continue;
+        }
+        let mut prefix = [0; 8];
+        file.read_exact_at(&mut prefix, begin)?;
+        // -1 stands for a buffer that is not compressed.
+        let uncompressed = i64::from_le_bytes(prefix);
+        sum = sum.saturating_add(u64::try_from(uncompressed).unwrap_or(length));
+    }
+    Ok(sum <= BYTES)
 }
 
 fn rest_is_zero(file: &mut File, at: u64) -> io::Result<bool> {

@@ -2,12 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use scorer_common::verdict::REASONS;
+use scorer_common::verdict::{Action, REASONS};
 
 use crate::{
     capture::Transport,
     engine::Assessment,
     features::{self, Fingerprint, Vector},
+    lists::ListSet,
     policy::Response,
     verdict::Reason,
 };
@@ -23,15 +24,16 @@ pub(super) enum Text {
     Trunk,
     Model,
     Rule,
+    DryRun,
 }
 
-const TEXTS: usize = Text::Rule as usize + 1;
+const TEXTS: usize = Text::DryRun as usize + 1;
 
 /// Longest of each, bytes; what is longer is cut. Call-IDs of more than some 80 bytes
 /// are rare, numbers end at 24 digits, names are the operator's own.
-const LONGEST: [usize; TEXTS] = [512, 96, 96, 96, 128, 128, 128];
+const LONGEST: [usize; TEXTS] = [512, 96, 96, 96, 128, 128, 128, 128];
 /// Room for all of them.
-const ROOM: usize = 1_184;
+const ROOM: usize = 1_312;
 
 /// A copy of an assessment, without a pointer in it: made beforehand, filled again
 /// and again.
@@ -53,6 +55,9 @@ pub(super) struct Slot {
     pub(super) level: u8,
     pub(super) signature: Fingerprint,
     pub(super) policy: Policy,
+    pub(super) lists: ListSet,
+    /// Where a list moved the score.
+    pub(super) model_score: Option<u8>,
     pub(super) features: Vector,
     reasons: [Reason; REASONS],
     reason_count: u8,
@@ -60,8 +65,7 @@ pub(super) struct Slot {
     ends: [u16; TEXTS],
 }
 
-/// What policy said. The rule's name is a text; what else a decision says belongs
-/// here, and in `columns.rs`.
+/// What policy said. The names of rules are texts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
     /// Of [`scorer_common::verdict::Action`].
@@ -69,6 +73,10 @@ pub(super) struct Policy {
     /// How a call is refused, where it is.
     pub(super) response: Response,
     pub(super) has_rule: bool,
+    /// What is held back.
+    pub(super) would: Option<Action>,
+    /// What the first dry run would do.
+    pub(super) dry_run: Option<Action>,
 }
 
 impl Slot {
@@ -92,7 +100,15 @@ impl Slot {
             score: 0,
             level: 0,
             signature: Fingerprint::default(),
-            policy: Policy { action: 0, response: Response::default(), has_rule: false },
+            policy: Policy {
+                action: 0,
+                response: Response::default(),
+                has_rule: false,
+                would: None,
+                dry_run: None,
+            },
+            lists: ListSet::default(),
+            model_score: None,
             features: [0.0; features::COUNT],
             reasons: [reason; REASONS],
             reason_count: 0,
@@ -123,7 +139,11 @@ impl Slot {
             action: verdict.action,
             response: a.decision.response,
             has_rule: a.decision.rule.is_some(),
+            would: a.decision.would.map(|would| would.action),
+            dry_run: a.decision.dry_run.map(|would| would.action),
         };
+        self.lists = a.lists;
+        self.model_score = a.listed.map(|listed| listed.model_score);
         let count = a.features.len().min(self.features.len());
         self.features[..count].copy_from_slice(&a.features[..count]);
         self.features[count..].fill(f32::NAN);
@@ -138,6 +158,7 @@ impl Slot {
             a.trunk.unwrap_or_default().as_bytes(),
             a.model.as_bytes(),
             a.decision.rule.unwrap_or_default().as_bytes(),
+            a.decision.dry_run.and_then(|would| would.rule).unwrap_or_default().as_bytes(),
         ];
         let mut at = 0;
         for ((text, longest), end) in texts.into_iter().zip(LONGEST).zip(&mut self.ends) {

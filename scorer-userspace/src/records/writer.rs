@@ -18,7 +18,7 @@ use rtrb::{Consumer, Producer};
 
 use super::{
     encode::{BATCH, CallRows, OutcomeRows},
-    files::{CLOSE, Kind, SegmentFile, segment_path},
+    files::{self, CLOSE, Kind, SegmentFile, WriterLock, segment_path},
     segment::Segment,
     slot::Slot,
     stats::{Stats, add},
@@ -57,11 +57,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until it is told to stop and the queues are empty.
-    pub(super) fn run(mut self) {
+    /// Works until it is told to stop and the queues are empty; gives back the lock.
+    pub(super) fn run(mut self, lock: Option<WriterLock>) -> Option<WriterLock> {
         let mut calls = CallRows::new(self.features);
         let mut outcomes = OutcomeRows::new();
-        let mut streams = Streams::new(&self.folder);
+        let mut streams = Streams::new(&self.folder, self.closed.clone());
+        match lock {
+            Some(lock) => streams.take_up(lock),
+            None => streams.look(&self.stats),
+        }
         let mut flushed = Instant::now();
         loop {
             // Read before the queues: what was put there before it was set is taken.
@@ -95,6 +99,7 @@ impl Writer {
                 log::error!("cannot write {}: {error}", segment.path.display());
             }
         }
+        streams.lock
     }
 
     /// Takes calls from the queue, at most a batch.
@@ -174,6 +179,7 @@ impl Writer {
 
     /// What is due twice a second.
     fn tick(&self, streams: &mut Streams) {
+        streams.look(&self.stats);
         for stream in [&mut streams.calls, &mut streams.outcomes] {
             if let Some(segment) = &stream.segment
                 && segment.bytes() != stream.synced
@@ -239,6 +245,9 @@ impl Stream {
 /// Both, and what is wrong with their disk.
 struct Streams {
     folder: PathBuf,
+    /// Held while the folder is ours.
+    lock: Option<WriterLock>,
+    closed: Sender<SegmentFile>,
     calls: Stream,
     outcomes: Stream,
     last_id: u64,
@@ -251,14 +260,43 @@ struct Trouble {
 }
 
 impl Streams {
-    fn new(folder: &Path) -> Self {
+    fn new(folder: &Path, closed: Sender<SegmentFile>) -> Self {
         Self {
             folder: folder.to_owned(),
+            lock: None,
+            closed,
             calls: Stream::new(Kind::Calls),
             outcomes: Stream::new(Kind::Outcomes),
             last_id: 0,
             trouble: None,
         }
+    }
+
+    /// The folder is ours: what an earlier run left is made Parquet files.
+    fn take_up(&mut self, lock: WriterLock) {
+        self.lock = Some(lock);
+        match files::list(&self.folder) {
+            Ok(left) => {
+                for segment in left.segments {
+                    let _ = self.closed.send(segment);
+                }
+            }
+            Err(error) => log::error!("{error}; what an earlier run left stays until a restart"),
+        }
+    }
+
+    /// Tries to have the folder, where it was full or another's at first.
+    fn look(&mut self, stats: &Stats) {
+        if self.lock.is_some() || self.waits(Instant::now()) {
+            return;
+        }
+        let taken = WriterLock::make(&self.folder).map(|lock| self.take_up(lock));
+        self.went(taken.map_err(io::Error::other), 0, stats);
+    }
+
+    /// Whether it is not yet time to try the disk again.
+    fn waits(&self, now: Instant) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| now < trouble.next_try)
     }
 
     /// Appends rows, or counts them as lost; whether they are in the file.
@@ -270,17 +308,26 @@ impl Streams {
         stats: &Stats,
     ) -> bool {
         let rows = batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
-        let now = Instant::now();
+        self.look(stats);
         if let Some(trouble) = &mut self.trouble
-            && now < trouble.next_try
+            && (self.lock.is_none() || Instant::now() < trouble.next_try)
         {
             trouble.lost += rows;
             add(&stats.disk, rows);
             return false;
         }
-        match batch.and_then(|batch| self.try_append(kind, &batch, schema)) {
-            Ok(bytes) => {
-                add(&stats.bytes, bytes);
+        let result = batch.and_then(|batch| self.try_append(kind, &batch, schema));
+        if let Ok(bytes) = &result {
+            add(&stats.bytes, *bytes);
+        }
+        self.went(result.map(|_| ()), rows, stats)
+    }
+
+    /// Tells when recording is paused, and when it goes on; `rows` are lost after an
+    /// error. Whether there was none.
+    fn went(&mut self, result: io::Result<()>, rows: u64, stats: &Stats) -> bool {
+        match result {
+            Ok(()) => {
                 if let Some(Trouble { lost, .. }) = self.trouble.take() {
                     stats.paused.store(false, Ordering::Relaxed);
                     log::warn!("records are written again; {lost} were lost meanwhile");
@@ -296,7 +343,7 @@ impl Streams {
                         "recording is paused, calls are scored on: cannot write to {folder}: {error}; tried again every second"
                     );
                 }
-                self.trouble = Some(Trouble { next_try: now + TRY_AGAIN, lost });
+                self.trouble = Some(Trouble { next_try: Instant::now() + TRY_AGAIN, lost });
                 add(&stats.disk, rows);
                 false
             }

@@ -56,9 +56,15 @@ pub enum QueryError {
     /// Not SQL, or of no such table or column.
     #[error("{0}")]
     Sql(String),
+    /// A file cannot be read.
+    #[error("a file of the records is damaged ({0}); `scorer records check` finds it and sets it aside")]
+    Damaged(String),
     /// It would change something.
     #[error("records can only be read: SELECT and EXPLAIN work, {0} does not")]
     ReadOnly(String),
+    /// A defect, or a file so damaged that its decoder panicked.
+    #[error("the query cannot be worked out; if `scorer records check` finds all files whole, this is a defect")]
+    Panicked,
     /// It took too long.
     #[error("the query took longer than {} s; narrow it with WHERE ts >= …, or give it more --timeout", .0.as_secs())]
     TooLong(Duration),
@@ -166,9 +172,8 @@ impl Store {
                 .stack_size(STACK)
                 .spawn_scoped(scope, answer)
                 .map_err(RecordsError::io("start a thread for", &self.folder))?;
-            thread
-                .join()
-                .unwrap_or_else(|_| Err(QueryError::Sql("the query cannot be worked out".into())))
+            // A decoder that panics on damaged bytes, or DataFusion on what it did not expect.
+            thread.join().unwrap_or_else(|_| Err(QueryError::Panicked))
         })
     }
 
@@ -264,6 +269,9 @@ fn explain(error: &DataFusionError, limits: &Limits) -> QueryError {
         return QueryError::TooLarge(limits.memory);
     }
     let text = root.strip_backtrace();
+    if matches!(root, DataFusionError::ParquetError(_)) {
+        return QueryError::Damaged(text);
+    }
     for what in ["DDL not supported: ", "DML not supported: ", "Statement not supported: "] {
         if let Some((_, statement)) = text.split_once(what) {
             return QueryError::ReadOnly(statement.to_owned());
