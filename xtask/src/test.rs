@@ -67,6 +67,7 @@ pub(crate) fn docs() -> Result<()> {
         ("docs/configuration.md", &["config", "markdown"][..]),
         ("docs/features.md", &["features", "--format", "markdown"]),
         ("docs/metrics.md", &["metrics"]),
+        ("docs/records-schema.md", &["records", "schema"]),
         ("packaging/scorer.toml", &["config", "example"]),
     ] {
         let text = output(std::process::Command::new(&scorer).args(args))

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::store::StoreArgs;
 use crate::{
-    records::{Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain},
+    records::{Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain, markdown},
     tap::wall,
 };
 
@@ -24,6 +24,8 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Print the tables and their columns (docs/records-schema.md)
+    Schema,
     /// Read every file to its end, and set aside what is damaged
     Check {
         #[command(flatten)]
@@ -54,6 +56,7 @@ pub(super) fn run(args: &RecordsArgs) -> anyhow::Result<ExitCode> {
             );
             Ok(if damaged > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
+        Command::Schema => super::print(markdown().as_bytes()),
         Command::Check { store } => {
             let (folder, _) = store.keeping()?;
             let Checked { files, rows, damaged, segments } = check(&folder)?;

@@ -16,6 +16,7 @@ fn documents_are_current() {
         ("docs/configuration.md", markdown()),
         ("packaging/scorer.toml", example()),
         ("docs/features.md", crate::features::markdown()),
+        ("docs/records-schema.md", crate::records::markdown()),
         ("docs/metrics.md", crate::metrics::markdown()),
     ] {
         let committed = std::fs::read_to_string(format!("{root}/{file}")).unwrap_or_default();

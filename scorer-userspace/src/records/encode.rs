@@ -56,6 +56,7 @@ pub(super) struct CallRows {
     dry_run: StringBuilder,
     dry_run_rule: StringBuilder,
     lists: ListBuilder<StringBuilder>,
+    list_effect: StringBuilder,
     model_score: UInt8Builder,
     latency: UInt64Builder,
     features: Option<Vec<f32>>,
@@ -94,6 +95,7 @@ impl CallRows {
             dry_run: StringBuilder::new(),
             dry_run_rule: StringBuilder::new(),
             lists: ListBuilder::new(StringBuilder::new()),
+            list_effect: StringBuilder::new(),
             model_score: UInt8Builder::new(),
             latency: UInt64Builder::new(),
             features: features.then(Vec::new),
@@ -161,7 +163,8 @@ impl CallRows {
             self.lists.values().append_value(list.name());
         }
         self.lists.append(true);
-        self.model_score.append_option(slot.model_score);
+        self.list_effect.append_option(slot.listed.map(|(effect, _)| effect.name()));
+        self.model_score.append_option(slot.listed.map(|(_, score)| score));
         self.latency.append_option(slot.latency);
         if let Some(features) = &mut self.features {
             features.extend_from_slice(&slot.features);
@@ -231,6 +234,7 @@ impl CallRows {
             Arc::new(self.dry_run.finish()),
             Arc::new(self.dry_run_rule.finish()),
             Arc::new(self.lists.finish()),
+            Arc::new(self.list_effect.finish()),
             Arc::new(self.model_score.finish()),
             Arc::new(self.latency.finish()),
         ];
@@ -318,4 +322,53 @@ fn level(level: u8) -> &'static str {
 fn action(action: u8) -> &'static str {
     let all = [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop];
     all.get(usize::from(action)).map_or("unknown", |action| action.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array as _, AsArray as _};
+
+    use super::{CallRows, OutcomeRows};
+    use crate::{
+        features::COUNT,
+        history::Progress,
+        records::{slot::Slot, testing},
+    };
+
+    #[test]
+    fn bytes_that_are_no_utf8_and_what_is_missing() {
+        let mut slot = Slot::new();
+        let call = testing::Call { caller: vec![b'a', 0xff, 0], ..testing::Call::new(1) };
+        call.assessed(|assessment| slot.fill(assessment, None));
+        for features in [false, true] {
+            let mut rows = CallRows::new(features);
+            rows.push(&slot);
+            rows.push(&slot);
+            assert_eq!(rows.len(), 2);
+            let batch = rows.finish().unwrap();
+            assert_eq!((rows.len(), batch.num_rows()), (0, 2));
+            let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>();
+            assert_eq!(text("caller").value(1), "a\u{fffd}\0");
+            assert!(text("network_number").is_null(0));
+            assert!(batch.column_by_name("callee_country_code").unwrap().is_null(0));
+            assert!(batch.column_by_name("latency_ns").unwrap().is_null(0));
+            let list = batch.column_by_name("features");
+            assert_eq!(list.is_some(), features);
+            if let Some(list) = list {
+                assert_eq!(list.as_fixed_size_list().value(1).len(), COUNT);
+            }
+        }
+    }
+
+    #[test]
+    fn seconds_that_are_not_known_are_missing() {
+        let mut rows = OutcomeRows::new();
+        rows.push(&testing::change(7, 3, Progress::Answered));
+        rows.push(&testing::change(7, 33, Progress::Completed));
+        let batch = rows.finish().unwrap();
+        let duration = batch.column_by_name("duration_s").unwrap();
+        assert!(duration.is_null(0) && duration.is_valid(1));
+        let outcome = batch.column_by_name("outcome").unwrap().as_string::<i32>();
+        assert_eq!((outcome.value(0), outcome.value(1)), ("answered", "completed"));
+    }
 }

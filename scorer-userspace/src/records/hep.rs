@@ -80,6 +80,9 @@ const LARGEST: usize = 65_507;
 /// Writes a packet to `out`; false, and nothing, when it is too large.
 pub fn encode(packet: &Packet<'_>, config: &HepConfig, out: &mut Vec<u8>) -> bool {
     out.clear();
+    if packet.payload.len() > LARGEST || packet.correlation.len() > LARGEST {
+        return false;
+    }
     out.extend_from_slice(b"HEP3\0\0");
     let mut chunk = |kind: u16, value: &[u8]| {
         // Vendor 0: the protocol's own chunks.
@@ -88,9 +91,6 @@ pub fn encode(packet: &Packet<'_>, config: &HepConfig, out: &mut Vec<u8>) -> boo
         out.extend_from_slice(&((value.len() + 6) as u16).to_be_bytes());
         out.extend_from_slice(value);
     };
-    if packet.payload.len() > LARGEST || packet.correlation.len() > LARGEST {
-        return false;
-    }
     match (packet.source.ip(), packet.destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             chunk(0x01, &[2]);
@@ -283,5 +283,109 @@ fn send(
             }
         }
         let _ = free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::UdpSocket, sync::Arc, time::Duration};
+
+    use super::{Exporter, HepConfig, LARGEST, Packet, Protocol, encode};
+    use crate::{
+        capture::Transport,
+        records::{stats::Stats, testing::Call},
+    };
+
+    fn packet<'a>(source: &str, payload: &'a [u8]) -> Packet<'a> {
+        Packet {
+            source: source.parse().unwrap(),
+            destination: "198.51.100.2:5080".parse().unwrap(),
+            transport: Transport::Udp,
+            time: 1_760_000_000_123_456_789,
+            protocol: Protocol::Sip,
+            correlation: b"c1",
+            payload,
+        }
+    }
+
+    #[test]
+    fn every_byte_is_where_the_specification_says() {
+        let config = HepConfig { capture_id: 0x0102, key: Some("k".into()), ..Default::default() };
+        let mut out = Vec::new();
+        assert!(encode(&packet("192.0.2.1:5060", b"INVITE"), &config, &mut out));
+        let expected = [
+            &b"HEP3\x00\x78"[..],
+            b"\0\0\0\x01\0\x07\x02",             // family: IPv4
+            b"\0\0\0\x03\0\x0a\xc0\0\x02\x01",   // source address
+            b"\0\0\0\x04\0\x0a\xc6\x33\x64\x02", // destination address
+            b"\0\0\0\x02\0\x07\x11",             // UDP
+            b"\0\0\0\x07\0\x08\x13\xc4",         // source port
+            b"\0\0\0\x08\0\x08\x13\xd8",         // destination port
+            b"\0\0\0\x09\0\x0a\x68\xe7\x78\0",   // seconds
+            b"\0\0\0\x0a\0\x0a\0\x01\xe2\x40",   // microseconds
+            b"\0\0\0\x0b\0\x07\x01",             // SIP
+            b"\0\0\0\x0c\0\x0a\0\0\x01\x02",     // capture agent
+            b"\0\0\0\x0e\0\x07k",                // key
+            b"\0\0\0\x11\0\x08c1",               // correlation id
+            b"\0\0\0\x0f\0\x0cINVITE",           // payload
+        ]
+        .concat();
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn addresses_of_two_families_travel_as_ipv6() {
+        let mut out = Vec::new();
+        let config = HepConfig::default();
+        assert!(encode(&packet("[2001:db8::1]:5060", b""), &config, &mut out));
+        assert_eq!(&out[6..13], b"\0\0\0\x01\0\x07\x0a");
+        assert_eq!(&out[13..19], b"\0\0\0\x05\0\x16");
+        let mapped = b"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc6\x33\x64\x02";
+        assert!(out.windows(16).any(|bytes| bytes == mapped));
+    }
+
+    #[test]
+    fn what_no_datagram_takes_is_refused() {
+        let mut out = Vec::new();
+        let config = HepConfig::default();
+        for size in [LARGEST, LARGEST + 1, 1 << 20] {
+            let payload = vec![b'x'; size];
+            assert!(!encode(&packet("192.0.2.1:5060", &payload), &config, &mut out));
+            assert!(out.is_empty());
+        }
+        let payload = vec![b'x'; LARGEST - 200];
+        assert!(encode(&packet("192.0.2.1:5060", &payload), &config, &mut out));
+        assert_eq!(usize::from(u16::from_be_bytes([out[4], out[5]])), out.len());
+    }
+
+    #[test]
+    fn a_collector_gets_the_invite_and_the_verdict_of_a_call() {
+        let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+        collector.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let config =
+            HepConfig { collector: Some(collector.local_addr().unwrap()), ..Default::default() };
+        let stats = Arc::new(Stats::default());
+        let mut exporter = Exporter::start(&config, Arc::clone(&stats)).unwrap().unwrap();
+        Call::new(1).assessed(|assessment| {
+            exporter.call(assessment, Some(7));
+            let huge = vec![b'x'; 100_000];
+            exporter.call(&crate::engine::Assessment { message: &huge, ..*assessment }, None);
+        });
+        exporter.finish();
+        let read = || {
+            let mut bytes = [0; 65_536];
+            let length = collector.recv(&mut bytes).unwrap();
+            bytes[..length].to_vec()
+        };
+        let (invite, line) = (read(), read());
+        assert!(invite.ends_with(b"INVITE sip:+442079460123@edge.example.net SIP/2.0\r\n\r\n"));
+        let at = line.iter().position(|byte| *byte == b'{').unwrap();
+        let verdict: serde_json::Value = serde_json::from_slice(&line[at..]).unwrap();
+        assert_eq!(verdict["latency_ns"], 7);
+        let of = |name: &str, label: &str| {
+            stats.samples().iter().find(|s| s.0 == name && s.1 == label).map(|s| s.2)
+        };
+        assert_eq!(of("scorer_hep_packets_total", "sent"), Some(2));
+        assert_eq!(of("scorer_hep_packets_total", "dropped"), Some(2));
     }
 }

@@ -14,10 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{
-    array::{Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray},
-    compute::filter_record_batch,
-};
 use super::{
     RecordsConfig, RecordsError,
     files::{
@@ -32,6 +28,10 @@ use super::{
     stats::Stats,
 };
 use crate::{tap::wall, time::Timestamp};
+use arrow::{
+    array::{Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray},
+    compute::filter_record_batch,
+};
 
 /// After this long what failed is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
@@ -56,6 +56,9 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Works until nobody sends any more; live, until it is told to stop.
     pub(super) fn run(self, closed: &Receiver<SegmentFile>) {
+        if self.mode == Mode::Live {
+            stand_back();
+        }
         let mut waiting = VecDeque::new();
         let mut next_try = Instant::now();
         let mut next_look = Instant::now();
@@ -114,6 +117,16 @@ impl Keeper {
         let kept = look_after(&self.folder, &self.config, wall(), lock)?;
         self.stats.damaged.fetch_add(kept.damaged as u64, Ordering::Relaxed);
         Ok(kept)
+    }
+}
+
+/// Lets every other thread go first: making Parquet files takes a core for seconds, which
+/// the writer must not miss, nor the scoring thread.
+fn stand_back() {
+    // SAFETY: no pointers; 0 is the calling thread.
+    let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) } != 0;
+    if failed {
+        log::warn!("cannot lower a priority: {}", std::io::Error::last_os_error());
     }
 }
 
@@ -216,7 +229,8 @@ fn look_after(
     }
     if let Some(most) = config.most_bytes {
         // Segments count, though they cannot go before they are Parquet files.
-        let size = |segment: &SegmentFile| fs::metadata(&segment.path).map_or(0, |about| about.len());
+        let size =
+            |segment: &SegmentFile| fs::metadata(&segment.path).map_or(0, |about| about.len());
         let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
         bytes += segments.iter().map(size).sum::<u64>();
         files.sort_by_key(|file| file.times[1]);
@@ -467,11 +481,7 @@ fn close_segments(folder: &Path) -> Result<(), RecordsError> {
 }
 
 /// Whether a file has a row with the number. Reads only the columns it may be in.
-fn has(
-    path: &Path,
-    is: &dyn Fn(&str) -> bool,
-    sought: &Sought,
-) -> Result<bool, RecordsError> {
+fn has(path: &Path, is: &dyn Fn(&str) -> bool, sought: &Sought) -> Result<bool, RecordsError> {
     let [caller, network, callee] = NUMBERS;
     for batch in Rows::open(path, Some(&[caller, network, callee, "call_id"]))? {
         let batch = batch?;

@@ -26,6 +26,10 @@ mod recorder;
 mod segment;
 mod slot;
 mod stats;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{

@@ -121,16 +121,15 @@ impl Reader {
         if end == 0 {
             return Ok(reader);
         }
-        let opened = open(None).and_then(|all| match columns {
-            None => Ok(all),
-            Some(names) => {
-                let schema = all.schema();
-                open(Some(names.iter().filter_map(|name| schema.index_of(name).ok()).collect()))
-            }
+        let opened = guarded(|| {
+            let all = open(None)?;
+            let Some(names) = columns else { return Ok(all) };
+            let schema = all.schema();
+            open(Some(names.iter().filter_map(|name| schema.index_of(name).ok()).collect()))
         });
         match opened {
             Ok(stream) => reader.stream = Some(stream),
-            Err(error) => reader.tail = Tail::Damaged(error.to_string()),
+            Err(what) => reader.tail = Tail::Damaged(what),
         }
         Ok(reader)
     }
@@ -138,16 +137,14 @@ impl Reader {
     /// The next rows. What cannot be read ends them, and [`Self::tail`] says why.
     pub(super) fn next(&mut self) -> Option<RecordBatch> {
         let stream = self.stream.as_mut()?;
-        // Arrow's reader is meant for its own writer's bytes; these may be anything.
-        let what = match catch_unwind(AssertUnwindSafe(|| stream.next())) {
-            Ok(None) => return None,
-            Ok(Some(Ok(batch))) => return Some(batch),
-            Ok(Some(Err(error))) => error.to_string(),
-            Err(_) => "a batch makes no sense".to_owned(),
-        };
-        self.tail = Tail::Damaged(what);
-        self.stream = None;
-        None
+        match guarded(|| stream.next().transpose()) {
+            Ok(batch) => batch,
+            Err(what) => {
+                self.tail = Tail::Damaged(what);
+                self.stream = None;
+                None
+            }
+        }
     }
 
     /// What is behind what was read.
@@ -157,6 +154,14 @@ impl Reader {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Arrow's reader is meant for its own writer's bytes, and panics where these are others.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("a message makes no sense".to_owned()),
     }
 }
 
@@ -231,7 +236,8 @@ fn is_bounded(file: &File, message: &Message<'_>, start: u64, end: u64) -> io::R
     // Items of a list are more than rows, yet no more than bytes.
     let items = 0..=BYTES as i64;
     let nodes = batch.nodes().into_iter().flatten();
-    if !rows.contains(&batch.length()) || !nodes.map(|node| node.length()).all(|n| items.contains(&n))
+    if !rows.contains(&batch.length())
+        || !nodes.map(|node| node.length()).all(|n| items.contains(&n))
     {
         return Ok(false);
     }

@@ -10,7 +10,7 @@ use crate::{
     features::{self, Fingerprint, Vector},
     lists::ListSet,
     policy::Response,
-    verdict::Reason,
+    verdict::{Effect, Reason},
 };
 
 /// Texts of a call, in the order they lie in [`Slot::text`].
@@ -56,8 +56,8 @@ pub(super) struct Slot {
     pub(super) signature: Fingerprint,
     pub(super) policy: Policy,
     pub(super) lists: ListSet,
-    /// Where a list moved the score.
-    pub(super) model_score: Option<u8>,
+    /// What the strongest entry of a list did, and the model's score.
+    pub(super) listed: Option<(Effect, u8)>,
     pub(super) features: Vector,
     reasons: [Reason; REASONS],
     reason_count: u8,
@@ -108,7 +108,7 @@ impl Slot {
                 dry_run: None,
             },
             lists: ListSet::default(),
-            model_score: None,
+            listed: None,
             features: [0.0; features::COUNT],
             reasons: [reason; REASONS],
             reason_count: 0,
@@ -143,7 +143,7 @@ impl Slot {
             dry_run: a.decision.dry_run.map(|would| would.action),
         };
         self.lists = a.lists;
-        self.model_score = a.listed.map(|listed| listed.model_score);
+        self.listed = a.listed.map(|listed| (listed.effect, listed.model_score));
         let count = a.features.len().min(self.features.len());
         self.features[..count].copy_from_slice(&a.features[..count]);
         self.features[count..].fill(f32::NAN);
@@ -190,3 +190,47 @@ const _: () = {
     }
     assert!(sum == ROOM);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST, Slot, Text};
+    use crate::records::testing::Call;
+
+    #[test]
+    fn a_slot_filled_again_holds_nothing_of_the_call_before() {
+        let mut slot = Slot::new();
+        let long = Call {
+            call_id: vec![b'x'; 70_000],
+            caller: vec![0xff; 70_000],
+            network: Some("+441632960009"),
+            callee: vec![b'7'; 96],
+            ..Call::new(1)
+        };
+        long.assessed(|assessment| slot.fill(assessment, Some(5)));
+        assert_eq!(slot.text(Text::CallId).len(), LONGEST[Text::CallId as usize]);
+        assert_eq!(slot.text(Text::Caller), [0xff; 96]);
+        assert_eq!(slot.text(Text::Network), b"+441632960009");
+        assert_eq!(slot.text(Text::Rule), b"refuse");
+        assert_eq!(slot.latency, Some(5));
+        Call { call_id: Vec::new(), ..Call::new(2) }
+            .assessed(|assessment| slot.fill(assessment, None));
+        assert_eq!(slot.text(Text::CallId), b"");
+        assert_eq!(slot.text(Text::Caller), b"+441632960002");
+        assert_eq!(slot.text(Text::Network), b"");
+        assert_eq!(slot.text(Text::DryRun), b"tarpit");
+        assert_eq!((slot.latency, slot.reasons().len()), (None, 1));
+    }
+
+    #[test]
+    fn a_vector_of_fewer_features_leaves_the_rest_unknown() {
+        let mut slot = Slot::new();
+        let call = Call::new(1);
+        call.assessed(|assessment| slot.fill(assessment, None));
+        call.assessed(|assessment| {
+            let few = crate::engine::Assessment { features: &[1.5], ..*assessment };
+            slot.fill(&few, None);
+        });
+        assert_eq!(slot.features[0], 1.5);
+        assert!(slot.features[1..].iter().all(|value| value.is_nan()));
+    }
+}

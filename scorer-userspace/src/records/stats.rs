@@ -54,3 +54,18 @@ impl Stats {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Stats;
+    use crate::metrics::FAMILIES;
+
+    #[test]
+    fn every_counter_has_its_line_in_the_table_of_metrics() {
+        for (name, label, _) in Stats::default().samples() {
+            let family = FAMILIES.iter().find(|family| family.name == name);
+            let family = family.unwrap_or_else(|| panic!("{name} is not in the table"));
+            assert_eq!(family.label.is_empty(), label.is_empty(), "{name}");
+        }
+    }
+}

@@ -57,13 +57,17 @@ pub enum QueryError {
     #[error("{0}")]
     Sql(String),
     /// A file cannot be read.
-    #[error("a file of the records is damaged ({0}); `scorer records check` finds it and sets it aside")]
+    #[error(
+        "a file of the records is damaged ({0}); `scorer records check` finds it and sets it aside"
+    )]
     Damaged(String),
     /// It would change something.
     #[error("records can only be read: SELECT and EXPLAIN work, {0} does not")]
     ReadOnly(String),
     /// A defect, or a file so damaged that its decoder panicked.
-    #[error("the query cannot be worked out; if `scorer records check` finds all files whole, this is a defect")]
+    #[error(
+        "the query cannot be worked out; if `scorer records check` finds all files whole, this is a defect"
+    )]
     Panicked,
     /// It took too long.
     #[error("the query took longer than {} s; narrow it with WHERE ts >= …, or give it more --timeout", .0.as_secs())]
@@ -268,6 +272,9 @@ fn explain(error: &DataFusionError, limits: &Limits) -> QueryError {
     if matches!(root, DataFusionError::ResourcesExhausted(_)) {
         return QueryError::TooLarge(limits.memory);
     }
+    if let DataFusionError::SQL(error, _) = root {
+        return QueryError::Sql(error.to_string());
+    }
     let text = root.strip_backtrace();
     if matches!(root, DataFusionError::ParquetError(_)) {
         return QueryError::Damaged(text);
@@ -290,7 +297,7 @@ fn explain(error: &DataFusionError, limits: &Limits) -> QueryError {
             "{column} is a feature: ask for it FROM features, which has all columns of calls, too"
         )),
         Some(column) => QueryError::Sql(format!(
-            "there is no column {column}; docs/records.md lists them, and so does DESCRIBE calls"
+            "there is no column {column}; docs/records-schema.md lists them, and so does DESCRIBE calls"
         )),
         None => QueryError::Sql(text.to_owned()),
     }

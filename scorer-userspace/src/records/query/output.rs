@@ -149,23 +149,24 @@ impl<W: Write + Send> Output<W> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes what is left, and gives the writer back.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn finish(self) -> Result<(), OutputError> {
-        match self.way {
+    pub fn finish(self) -> Result<W, OutputError> {
+        let mut out = match self.way {
             Way::Table { mut out, names, mut rows, mut widths } => {
                 lay_out(&mut out, &names, &mut rows, &mut widths)?;
-                out.flush()?;
+                out
             }
             Way::Jsonl(mut writer) => {
                 writer.finish()?;
-                writer.into_inner().flush()?;
+                writer.into_inner()
             }
-            Way::Csv(writer) => writer.into_inner().flush()?,
-        }
-        Ok(())
+            Way::Csv(writer) => writer.into_inner(),
+        };
+        out.flush()?;
+        Ok(out)
     }
 }
 

@@ -36,14 +36,14 @@ use datafusion::{
 use super::{
     super::{
         RecordsError,
-        columns::{CALLS, Column as Described, LATER, OUTCOMES, feature_fields, fields},
+        columns::{CALLS, Column as Described, FEATURES, LATER, OUTCOMES, feature_fields, fields},
         files::{self, Kind, ParquetFile, SegmentFile},
         parquet_file,
         segment::{Reader, Tail},
     },
     is_later,
 };
-use crate::{labels::Labels, time::Timestamp};
+use crate::{features::REGISTRY, labels::Labels, time::Timestamp};
 
 /// Columns as a query sees them: any may be missing in files of another version.
 fn schema(columns: &[&[Described]], more: Vec<Field>) -> SchemaRef {
@@ -335,8 +335,14 @@ impl Parts {
     fn live(&self, schema: &SchemaRef) -> Result<MemTable> {
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let mut read = names.clone();
-        // The list of all features, of which those wanted are taken.
-        read.push(super::super::columns::FEATURES);
+        // All features lie in one list: of it those wanted are taken.
+        if names.iter().any(|name| REGISTRY.iter().any(|feature| feature.name == *name)) {
+            read.push(FEATURES);
+        }
+        // Tells how many rows there are where no column is wanted.
+        if read.is_empty() {
+            read.push("ts");
+        }
         let mut batches = Vec::new();
         for segment in &self.segments {
             let mut reader = Reader::open(&segment.path, Some(&read)).map_err(external)?;
