@@ -445,7 +445,7 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         key: "records.features",
         default: "true",
-        doc: "Record the value of every feature, too; takes some 180 bytes a call.",
+        doc: "Record the value of every feature, too; takes most of the room.",
         set: |c, v| Ok(c.records.features = flag(v)?),
     },
     Opt {

@@ -79,12 +79,15 @@ impl Key {
             return None;
         }
         Some(match Number::parse(user.as_bytes(), self.home) {
-            Some(number) if number.international => self.of_number(&number),
+            // Switches write E.164 digits without a plus sign, too.
+            Some(number) if number.international || number.as_bytes().len() >= 8 => {
+                self.of_number(&number)
+            }
             _ => self.of(b"user", user.as_bytes()),
         })
     }
 
-    /// Of an international number.
+    /// Of a number, international as far as is known.
     pub(super) fn of_number(&self, number: &Number) -> String {
         self.of(b"e164", number.as_bytes())
     }
@@ -126,7 +129,7 @@ mod tests {
         assert!(Key::read(at.path(), home).unwrap().is_none());
         let key = Key::open(at.path(), home).unwrap();
         let one = key.of_user("+441632960001").unwrap();
-        for form in ["00441632960001", "01632960001", "+44 1632 960001"] {
+        for form in ["00441632960001", "441632960001", "01632960001", "+44 1632 960001"] {
             assert_eq!(key.of_user(form).as_ref(), Some(&one), "{form}");
         }
         assert_ne!(key.of_user("+441632960002").as_ref(), Some(&one));

@@ -291,7 +291,8 @@ fn explain(error: &DataFusionError, limits: &Limits) -> QueryError {
     let text = text.split(" Valid fields are").next().unwrap_or(text);
     let asked = text
         .strip_prefix("No field named ")
-        .map(|rest| rest.trim_end_matches('.').rsplit('.').next().unwrap_or(rest));
+        .and_then(|rest| rest.split_whitespace().next())
+        .map(|name| name.trim_end_matches(['.', ',']).rsplit('.').next().unwrap_or(name));
     match asked {
         Some(column) if known.contains(&column) => QueryError::Sql(format!(
             "{column} is a feature: ask for it FROM features, which has all columns of calls, too"
