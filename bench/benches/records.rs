@@ -227,7 +227,7 @@ fn cost(calls: &[Kept], folder: &Path) -> Result<()> {
         engine.inspect(&frame, &mut |_| scored += 1);
     }
     let [after, _] = cpu()?;
-    let score = (after - before).as_secs_f64() / scored as f64;
+    let score = after.saturating_sub(before).as_secs_f64() / scored as f64;
     // As many as the queue takes: copies, no waiting.
     let config = RecordsConfig { queue: calls.len(), ..config(folder, true) };
     let mut recorder = Recorder::start(&config, Mode::Live)?.context("there is a folder")?;
@@ -237,7 +237,7 @@ fn cost(calls: &[Kept], folder: &Path) -> Result<()> {
         call.record(&mut recorder, now, key as u64);
     }
     let [after, _] = cpu()?;
-    let copy = (after - before).as_secs_f64() / calls.len() as f64;
+    let copy = after.saturating_sub(before).as_secs_f64() / calls.len() as f64;
     recorder.finish();
     println!(
         "cost: {:.2} µs to score a call, {:.2} µs to hand it to the recorder: {:.1} % more",
@@ -284,7 +284,7 @@ fn pace(calls: &[Kept], folder: &Path, features: bool) -> Result<()> {
     let took = send(rate, rate * seconds, &mut recorder);
     let [_, after] = cpu()?;
     let (lost, deepest) = counted();
-    let busy = (after - before).as_secs_f64();
+    let busy = after.saturating_sub(before).as_secs_f64();
     println!(
         "pace, features {features}: {} calls in {:.1} s, {lost} lost, at most {deepest} waiting; CPU {busy:.1} s: {:.1} µs a call, so a core takes {:.0} a second",
         rate * seconds,

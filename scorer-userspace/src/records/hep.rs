@@ -373,7 +373,7 @@ mod tests {
         });
         exporter.finish();
         let read = || {
-            let mut bytes = [0; 65_536];
+            let mut bytes = vec![0; 65_536];
             let length = collector.recv(&mut bytes).unwrap();
             bytes[..length].to_vec()
         };

@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often old records are looked for.
 const EVERY: Duration = Duration::from_mins(10);
 /// How long the process that writes is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Columns with numbers in them.
 const NUMBERS: [&str; 3] = ["caller", "network_number", "callee"];
 
@@ -495,20 +495,20 @@ fn has(path: &Path, is: &dyn Fn(&str) -> bool, sought: &Sought) -> Result<bool, 
 /// Rows without the number.
 fn other_rows(batch: &RecordBatch, is: &dyn Fn(&str) -> bool, sought: &Sought) -> BooleanArray {
     let texts = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt());
-    let numbers = NUMBERS.map(|name| texts(name));
+    let numbers = NUMBERS.map(texts);
     let call_ids: Option<&StringArray> = texts("call_id");
     // Short ones are in Call-IDs by chance.
     let digits = Some(sought.digits()).filter(|digits| digits.len() >= 8);
     (0..batch.num_rows())
         .map(|row| {
-            let value = |column: &Option<&StringArray>| {
+            let value = |column: Option<&StringArray>| {
                 column
                     .filter(|column| column.is_valid(row))
                     .map(|column| column.value(row).to_owned())
             };
-            let named = numbers.iter().any(|column| value(column).is_some_and(|user| is(&user)));
+            let named = numbers.iter().any(|column| value(*column).is_some_and(|user| is(&user)));
             let in_call_id = digits
-                .zip(value(&call_ids))
+                .zip(value(call_ids))
                 .is_some_and(|(digits, call_id)| call_id.contains(digits));
             Some(!named && !in_call_id)
         })

@@ -83,23 +83,23 @@ impl Key {
             Some(number) if number.international || number.as_bytes().len() >= 8 => {
                 self.of_number(&number)
             }
-            _ => self.of(b"user", user.as_bytes()),
+            _ => self.of(*b"user", user.as_bytes()),
         })
     }
 
     /// Of a number, international as far as is known.
     pub(super) fn of_number(&self, number: &Number) -> String {
-        self.of(b"e164", number.as_bytes())
+        self.of(*b"e164", number.as_bytes())
     }
 
     /// Of a Call-ID that has a number in it.
     pub(super) fn of_call_id(&self, call_id: &str) -> String {
-        self.of(b"call", call_id.as_bytes())
+        self.of(*b"call", call_id.as_bytes())
     }
 
-    fn of(&self, kind: &[u8; 4], bytes: &[u8]) -> String {
+    fn of(&self, kind: [u8; 4], bytes: &[u8]) -> String {
         let mut context = hmac::Context::with_key(&self.key);
-        context.update(kind);
+        context.update(&kind);
         context.update(bytes);
         let tag = context.sign();
         let hex =

@@ -14,7 +14,7 @@ use arrow::{
     datatypes::SchemaRef,
     error::ArrowError,
     ipc::{
-        CompressionType, Message, MetadataVersion,
+        CompressionType, FieldNode, Message, MetadataVersion,
         reader::StreamReader,
         root_as_message,
         writer::{IpcWriteOptions, StreamWriter},
@@ -236,8 +236,7 @@ fn is_bounded(file: &File, message: &Message<'_>, start: u64, end: u64) -> io::R
     // Items of a list are more than rows, yet no more than bytes.
     let items = 0..=BYTES as i64;
     let nodes = batch.nodes().into_iter().flatten();
-    if !rows.contains(&batch.length())
-        || !nodes.map(|node| node.length()).all(|n| items.contains(&n))
+    if !rows.contains(&batch.length()) || !nodes.map(FieldNode::length).all(|n| items.contains(&n))
     {
         return Ok(false);
     }

@@ -29,6 +29,7 @@ pub(super) const HOUR: u64 = 3_600 * SECOND;
 
 /// What differs between the calls of a test.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "a Call-ID is called so")]
 pub(super) struct Call {
     pub(super) ts: u64,
     pub(super) key: u64,

@@ -107,7 +107,7 @@ impl<W: Write + Send> Output<W> {
             }
             Way::Jsonl(_) => {}
             Way::Csv(writer) => {
-                writer.write(&flat(&RecordBatch::new_empty(Arc::clone(schema)))?)?
+                writer.write(&flat(&RecordBatch::new_empty(Arc::clone(schema)))?)?;
             }
         }
         Ok(())
