@@ -1,4 +1,5 @@
-//! `scorer replay` beside tshark and sngrep, on one generated capture.
+//! `scorer replay` beside tshark and sngrep, on one generated capture; and the ways of
+//! verdicts beside plain forwarding and Kamailio.
 
 use std::{
     fs,
@@ -8,15 +9,27 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     run::{cargo, check, root, say},
     setup,
 };
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// `scorer replay` beside tshark and sngrep
+    Replay,
+    /// Ways of verdicts beside a bridge and Kamailio that asks (root)
+    Paths,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum, default_value_t = What::Replay)]
+    what: What,
     /// INVITEs in the capture
     #[arg(long, default_value_t = 100_000)]
     calls: u32,
@@ -38,6 +51,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         "scorer-bench",
     ]))?;
     let release = root().join("target/release");
+    if args.what == What::Paths {
+        setup::run(setup::Purpose::Test)?;
+        let mut paths = Command::new(release.join("paths"));
+        return check(paths.env("SCORER_BINARY", release.join("scorer")));
+    }
     let capture = root().join(format!("target/bench-{}.pcap", args.calls));
     check(Command::new(release.join("generate")).arg(args.calls.to_string()).arg(&capture))?;
     say(&format!("{} INVITEs, {} bytes", args.calls, fs::metadata(&capture)?.len()));
