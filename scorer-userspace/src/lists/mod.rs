@@ -19,10 +19,10 @@ use self::index::{Builder, Found, Index};
 use crate::{env::Trunks, number::Number, time::Timestamp};
 
 pub use self::{
-    file::{Row, Rows, parse_expiry},
+    file::{COLUMNS, Row, Rows, parse_expiry},
     names::{List, ListSet},
-    store::{Audit, Follower, News, Store, StoreError, Stored},
-    value::{Value, read as read_value},
+    store::{Audit, Follower, Imported, News, Store, StoreError, Stored},
+    value::{Value, is_national, read as read_value},
 };
 pub(crate) use self::{
     index::names_of,
