@@ -164,8 +164,13 @@ impl Renewal {
                 let (lists, news) = new?;
                 self.read_store = true;
                 match news {
-                    News::Few(rows) => log::info!("{} entries of lists changed", rows.len()),
-                    _ => log::info!("the list store was read: {} entries in all", lists.len()),
+                    News::Few(rows) => {
+                        log::info!("entries of lists changed since all were read: {}", rows.len())
+                    }
+                    _ => log::info!(
+                        "the list store was read: {} entries of lists in all",
+                        lists.len()
+                    ),
                 }
                 Some(lists)
             }
