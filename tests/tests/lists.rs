@@ -373,6 +373,9 @@ fn files_with_wrong_lines() {
     let shown = site.must(&["show", "+441632960001", "--format", "jsonl"]);
     let entry = calls::verdict(&shown);
     assert_eq!((&entry["author"], &entry["reason"]), (&"bob".into(), &"rude, twice".into()));
+    // A day begins, and ends.
+    assert_eq!(entry["created"], "2026-01-01T00:00:00Z");
+    assert_eq!(entry["expires"], "2036-01-02T00:00:00Z");
     let audit = site.must(&["audit"]);
     assert_eq!(audit.matches(" ann          import ").count(), 2, "who imported it: {audit}");
     // Out, and in again elsewhere.
@@ -383,6 +386,16 @@ fn files_with_wrong_lines() {
     let other = site.path("other.sqlite").display().to_string();
     site.must(&["--store", &other, "import", "--strict", &out]);
     assert_eq!(site.must(&["--store", &other, "export"]), site.must(&["export"]));
+    // Files that are configured beside the store are shown with it.
+    let config = site.path("files.toml");
+    let text = format!("[lists]\nstore = {other:?}\nfiles = [{name:?}]\n");
+    std::fs::write(&config, text).expect("written");
+    std::fs::write(&file, "deny_range,+4416329,a campaign\ndeny_number,alice\n").expect("written");
+    let config = config.display().to_string();
+    let ran = run(&["list", "--config", &config, "show", "+441632960001"]);
+    assert!(ran.code == 0 && ran.out.lines().count() == 3, "{}", ran.out);
+    assert!(ran.out.contains(&format!("a campaign [{name}]")), "{}", ran.out);
+    assert!(ran.err.contains(&format!("{name}, line 2: ")), "{}", ran.err);
     // Not what the columns say they are.
     std::fs::write(&file, "list,value,author,reason\ndeny_number,+441632960009,x,y\n")
         .expect("written");

@@ -145,8 +145,8 @@ fn row(text: &str) -> Result<Row<'_>, String> {
             .to_owned());
     }
     (row.reason, row.author, row.from) = (field(2), field(3), field(6));
-    row.created = moment(&field(4)).map_err(|what| format!("created {what}"))?;
-    row.expires = moment(&field(5)).map_err(|what| format!("expires {what}"))?;
+    row.created = moment(&field(4), Day::Start).map_err(|what| format!("created {what}"))?;
+    row.expires = moment(&field(5), Day::End).map_err(|what| format!("expires {what}"))?;
     Ok(row)
 }
 
@@ -173,17 +173,28 @@ fn fields(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
     }
 }
 
-/// A time: `2026-12-31T12:00:00Z`, the end of a day `2026-12-31` (UTC), or none.
-fn moment(text: &str) -> Result<Option<i64>, String> {
+/// Which moment a day stands for.
+enum Day {
+    Start,
+    End,
+}
+
+/// A time: `2026-12-31T12:00:00Z`, the start or end of a day `2026-12-31` (UTC), or none.
+fn moment(text: &str, of_day: Day) -> Result<Option<i64>, String> {
     if text.is_empty() || text == "never" {
         return Ok(None);
     }
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Some(at.as_second()));
     }
-    let day = text.parse::<jiff::civil::Date>().ok();
-    let end = day.and_then(|day| day.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok());
-    end.map(|end| Some(end.timestamp().as_second())).ok_or_else(|| {
+    let at = text.parse::<jiff::civil::Date>().ok().and_then(|day| {
+        let midnight = match of_day {
+            Day::Start => day,
+            Day::End => day.tomorrow().ok()?,
+        };
+        midnight.to_zoned(jiff::tz::TimeZone::UTC).ok()
+    });
+    at.map(|at| Some(at.timestamp().as_second())).ok_or_else(|| {
         "must be a date or a time, such as 2026-12-31 or 2026-12-31T12:00:00Z".to_owned()
     })
 }
@@ -200,7 +211,7 @@ pub fn parse_expiry(text: &str, now: i64) -> Result<Option<i64>, String> {
             return Ok(Some(now.saturating_add(i64::from(count) * seconds)));
         }
     }
-    moment(text).map_err(|_| {
+    moment(text, Day::End).map_err(|_| {
         "must be a date, a time, or such as 30d, 12h, 90m: 2026-12-31, 2026-12-31T12:00:00Z"
             .to_owned()
     })

@@ -74,7 +74,7 @@ enum ListCommand {
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: String,
     },
-    /// Show entries, all or those that a value falls under
+    /// Show entries of the store and of `lists.files`, all or those that a value falls under
     Show {
         /// A number, source, trunk, fingerprint or signature
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
@@ -134,6 +134,8 @@ fn list_names() -> impl TypedValueParser<Value = List> {
 /// What the commands share.
 struct Desk {
     path: PathBuf,
+    /// Lists that are configured beside it.
+    files: Vec<PathBuf>,
     home: Option<u16>,
     /// Those that are configured, where that is known.
     trunks: Option<Trunks>,
@@ -153,6 +155,7 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     )?;
     let desk = Desk {
         path,
+        files: env.map(|env| env.lists.clone()).unwrap_or_default(),
         home: args.home_country.or_else(|| env?.home_country),
         trunks: env.map(|env| env.trunks.clone()),
         by: args.by.clone().unwrap_or_else(user),

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, Write},
+    io::{self, BufReader, Write},
     path::Path,
     process::ExitCode,
 };
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Desk, ShowFormat, shown};
-use crate::lists::{Audit, COLUMNS, List, Store, Stored, Value, read_value};
+use crate::lists::{Audit, COLUMNS, List, Rows, Store, StoreError, Stored, Value, read_value};
 
 /// Kinds of values, by one list each.
 const KINDS: [List; 6] = [
@@ -32,7 +32,14 @@ impl Desk {
         over: bool,
         format: ShowFormat,
     ) -> anyhow::Result<ExitCode> {
-        let store = Store::look(&self.path)?;
+        let store = match Store::look(&self.path) {
+            Ok(store) => Some(store),
+            Err(error @ StoreError::Missing { .. }) if !self.files.is_empty() => {
+                eprintln!("warning: {error}");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         let asked = value.map(|value| self.read(value));
         let mut out = io::BufWriter::new(io::stdout().lock());
         let mut written = match format {
@@ -44,18 +51,53 @@ impl Desk {
             ShowFormat::Jsonl => Ok(()),
         };
         let mut count = 0u64;
-        store.entries(&mut |entry| {
-            let falls = asked.as_ref().is_none_or(|asked| self.falls_under(&entry, asked));
+        let mut each = |entry: &Stored, file: Option<&Path>| {
+            let falls = asked.as_ref().is_none_or(|asked| self.falls_under(entry, asked));
             let of_list = list.is_none_or(|list| list == entry.list);
             if falls && of_list && (over || !entry.is_over(self.now)) && written.is_ok() {
                 count += 1;
-                written = out.write_all(self.line(&entry, format).as_bytes());
+                written = out.write_all(self.line(entry, file, format).as_bytes());
             }
-        })?;
+        };
+        if let Some(store) = store {
+            store.entries(&mut |entry| each(&entry, None))?;
+        }
+        for file in &self.files {
+            self.of_file(file, &mut |entry| each(entry, Some(file)))?;
+        }
         finish(written.and_then(|()| out.flush()))?;
         eprintln!("{count} {}", if count == 1 { "entry" } else { "entries" });
         // As grep does.
         Ok(ExitCode::from(u8::from(value.is_some() && count == 0)))
+    }
+
+    /// Calls `each` with the entries of a configured file; tells lines that are wrong.
+    fn of_file(&self, file: &Path, each: &mut dyn FnMut(&Stored)) -> anyhow::Result<()> {
+        let read = || format!("cannot read {}", file.display());
+        let mut rows = Rows::new(BufReader::new(File::open(file).with_context(read)?));
+        while let Some((line, row)) = rows.next_row().with_context(read)? {
+            let entry = row.and_then(|row| {
+                let kept = read_value(row.list, &row.value, self.home).map_err(str::to_owned)?.1;
+                let reason = match row.list {
+                    List::Consortium => format!("shared by {}", row.shared.0),
+                    _ => row.reason.into_owned(),
+                };
+                Ok(Stored {
+                    list: row.list,
+                    value: kept,
+                    reason,
+                    author: row.author.into_owned(),
+                    created: row.created.unwrap_or(0),
+                    expires: row.expires,
+                    from: row.from.into_owned(),
+                })
+            });
+            match entry {
+                Ok(entry) => each(&entry),
+                Err(what) => eprintln!("warning: {}, line {line}: {what}", file.display()),
+            }
+        }
+        Ok(())
     }
 
     /// All that a text may mean, and how it would be kept.
@@ -75,26 +117,31 @@ impl Desk {
         })
     }
 
-    fn line(&self, entry: &Stored, format: ShowFormat) -> String {
+    fn line(&self, entry: &Stored, file: Option<&Path>, format: ShowFormat) -> String {
         let value = self.shown(entry.list, &entry.value);
         let over = entry.is_over(self.now);
         let until = entry.expires.map(time);
-        let (list, since) = (entry.list.name(), time(entry.created));
+        // Files need not say since when.
+        let since = (file.is_none() || entry.created != 0).then(|| time(entry.created));
+        let list = entry.list.name();
         let Stored { author, from, reason, .. } = entry;
         match format {
             ShowFormat::Jsonl => {
                 let object = json!({
                     "list": list, "value": value, "reason": reason, "author": author,
                     "created": since, "expires": until, "from": from, "over": over,
+                    "file": file,
                 });
                 format!("{object}\n")
             }
             ShowFormat::Table => format!(
-                "{list:<17} {value:<29} {:<20} {since:<20} {:<12} {:<20} {}{reason}\n",
+                "{list:<17} {value:<29} {:<20} {:<20} {:<12} {:<20} {}{reason}{}\n",
                 until.as_deref().unwrap_or("-"),
+                since.as_deref().unwrap_or("-"),
                 dash(author),
                 dash(from),
                 if over { "(over) " } else { "" },
+                file.map(|file| format!(" [{}]", file.display())).unwrap_or_default(),
             ),
         }
     }
