@@ -165,7 +165,7 @@ impl Renewal {
                 self.read_store = true;
                 match news {
                     News::Few(rows) => {
-                        log::info!("entries of lists changed since all were read: {}", rows.len())
+                        log::info!("entries of lists changed since all were read: {}", rows.len());
                     }
                     _ => log::info!(
                         "the list store was read: {} entries of lists in all",

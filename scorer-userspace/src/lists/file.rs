@@ -174,6 +174,7 @@ fn fields(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
 }
 
 /// Which moment a day stands for.
+#[derive(Clone, Copy)]
 enum Day {
     Start,
     End,

@@ -106,7 +106,9 @@ impl Index {
     ///
     /// [`Number::packed`]: crate::number::Number::packed
     pub(super) fn prefetch(&self, numbers: [u64; 2], (fingerprint, profile): (u64, u64)) {
-        numbers.into_iter().for_each(|packed| self.numbers.prefetch(packed));
+        for packed in numbers {
+            self.numbers.prefetch(packed);
+        }
         self.fingerprints.prefetch(fingerprint);
         self.profiles.prefetch(profile);
     }
