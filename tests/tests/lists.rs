@@ -29,7 +29,7 @@ impl Site {
         let config = format!(
             "[numbers]\nhome_country = 44\n[lists]\nstore = {:?}\n[history]\nmib = 16\n\
              [sources]\ntrunks = [\"carrier-a 192.0.2.0/24\", \"carrier-b 198.51.100.0/24\"]\n",
-            site.store(),
+            site.store().display().to_string(),
         );
         model::constant(&site.path("model.onnx"), 50);
         std::fs::write(site.path("scorer.toml"), config).expect("written");

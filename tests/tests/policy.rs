@@ -29,8 +29,8 @@ impl Site {
         let config = format!(
             "[numbers]\nhome_country = 44\n[lists]\nfiles = [{:?}]\n[policy]\nfile = {:?}\n\
              [history]\nmib = 16\n[sources]\ntrunks = [\"carrier-a 192.0.2.0/24\"]\n",
-            site.path("lists.csv"),
-            site.path("policy.toml")
+            site.text("lists.csv"),
+            site.text("policy.toml")
         );
         std::fs::write(site.path("scorer.toml"), config).expect("written");
         std::fs::write(site.path("lists.csv"), "deny_number,+441632960666,rude\n")
