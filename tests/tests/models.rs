@@ -171,6 +171,11 @@ fn vectors_of_a_capture_with_labels() {
     let calls = std::fs::read_to_string(Path::new(&out).join("calls.csv")).expect("calls");
     assert_eq!(calls.lines().count(), 301);
     assert!(calls.lines().nth(1).expect("a call").contains("genuine"), "{calls:.300}");
+    // A profile of digits alone is a name, too.
+    let digits = path("digits.csv");
+    let row = "call_id,label,profile\nnobody@192.0.2.1,fraud,4372115201097984\n";
+    std::fs::write(&digits, row).expect("written");
+    must(&["vectors", &capture, "--labels", &digits, "--out", &out]);
     // The file of `scorer label` says as much.
     let id = calls.lines().nth(1).and_then(|line| line.split(',').next()).expect("a Call-ID");
     must(&["label", id, "--fraud", "--weight", "3", "--labels", &labels]);
