@@ -198,6 +198,7 @@ impl Sink for Run {
 
     fn label(&mut self, label: &Label<'_>) -> io::Result<()> {
         let truth = Truth {
+            call_id: String::new(),
             label: if label.family.fraud() { "fraud" } else { "genuine" }.into(),
             family: label.family.name().into(),
             profile: format!("{:016x}", label.actor),
