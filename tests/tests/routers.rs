@@ -47,7 +47,7 @@ struct Site<'a> {
 
 impl Site<'_> {
     /// SIPp in a folder of its own, for its statistics.
-    fn sipp(&self, mut command: Command, folder: &Path, address: &str) -> Command {
+    fn sipp(mut command: Command, folder: &Path, address: &str) -> Command {
         fs::create_dir_all(folder).expect("a folder");
         command.current_dir(folder).args(["-i", address, "-nostdin", "-timeout", "180s"]);
         command.args(["-trace_stat", "-stf", "stat.csv", "-fd", "1"]);
@@ -59,7 +59,7 @@ impl Site<'_> {
     }
 
     fn answering(&self, folder: &Path, port: u16) -> Running {
-        let mut command = self.sipp((self.router)("/usr/bin/sipp"), folder, self.router_address);
+        let mut command = Self::sipp((self.router)("/usr/bin/sipp"), folder, self.router_address);
         command.arg("-sf").arg(shared::root().join("tests/scenarios/answering.xml"));
         // Media takes the port it is told and the next but one.
         command.args(["-p", &port.to_string(), "-mp", &(port + 3_000).to_string()]);
@@ -67,7 +67,7 @@ impl Site<'_> {
     }
 
     fn calls(&self, folder: &Path, port: u16, caller: &str, rate: u32, count: u32) -> Running {
-        let mut command = self.sipp((self.caller)("/usr/bin/sipp"), folder, self.caller_address);
+        let mut command = Self::sipp((self.caller)("/usr/bin/sipp"), folder, self.caller_address);
         command.arg("-sf").arg(shared::root().join("tests/scenarios/routed.xml"));
         // Media takes the port it is told and the next but one.
         command.args(["-p", &port.to_string(), "-mp", &(port + 3_000).to_string()]);
@@ -88,7 +88,7 @@ impl Site<'_> {
         let mut kamailio = (self.router)("/usr/sbin/kamailio");
         kamailio.args(define("ORDINARY", 5071)).args(define("DESK", 5081)).args(more);
         let up = || {
-            let mut probe = self.sipp(
+            let mut probe = Self::sipp(
                 (self.caller)("/usr/bin/sipp"),
                 &folder.join("probe"),
                 self.caller_address,
