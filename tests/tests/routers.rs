@@ -5,6 +5,8 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
 };
 
 use scorer_tests::{
@@ -119,21 +121,15 @@ impl Site<'_> {
             );
         }
         // Who answered: the refused got nothing but their 607, see the scenario.
-        let answered = ["ordinary", "desk"].map(|name| incoming(&folder.join(name)));
+        // SIPp writes its statistics once a second.
+        sleep(Duration::from_millis(1_500));
+        let answered = ["ordinary", "desk"].map(|name| {
+            let [calls] = sip::counts(&folder.join(name), ["IncomingCall(C)"]);
+            calls
+        });
         let log = fs::read_to_string(folder.join("kamailio.log")).unwrap_or_default();
         assert_eq!(answered, [u64::from(80 * seconds), u64::from(15 * seconds)], "{log}");
     }
-}
-
-/// Calls that someone got, after SIPp has written its statistics once more.
-fn incoming(folder: &Path) -> u64 {
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
-    let text = fs::read_to_string(folder.join("stat.csv")).expect("statistics");
-    let mut lines = text.lines();
-    let mut names = lines.next().expect("names").split(';');
-    let at = names.position(|name| name == "IncomingCall(C)").expect("a column");
-    let last = lines.last().expect("a line").split(';').nth(at).expect("a value");
-    last.parse().expect("a number")
 }
 
 fn written(folder: &Path, config: &str) {
@@ -143,6 +139,17 @@ fn written(folder: &Path, config: &str) {
         config = config.replace(name, &folder.join(name).display().to_string());
     }
     fs::write(folder.join("scorer.toml"), config).expect("written");
+}
+
+/// The router is where the scorer is.
+fn run_at_the_edge(lab: &Lab, folder: &Path, config: &str, more: &[&str], seconds: u32) {
+    let site = Site {
+        caller: &|program| lab.carrier(program),
+        caller_address: lab::CARRIER,
+        router: &|program| lab.edge(program),
+        router_address: lab::EDGE,
+    };
+    site.run(folder, config, more, seconds);
 }
 
 #[test]
@@ -180,13 +187,7 @@ fn kamailio_asks_the_redirect_server() {
     command.arg(path.join("scorer.toml")).stdout(Stdio::null());
     command.stderr(fs::File::create(path.join("words.txt")).expect("a file"));
     let _scorer = Running(command.spawn().expect("scorer starts"));
-    let site = Site {
-        caller: &|program| lab.carrier(program),
-        caller_address: lab::CARRIER,
-        router: &|program| lab.edge(program),
-        router_address: lab::EDGE,
-    };
-    site.run(path, "kamailio-redirect.cfg", &["-A", "WAIT=3000"], 20);
+    run_at_the_edge(&lab, path, "kamailio-redirect.cfg", &["-A", "WAIT=3000"], 20);
 }
 
 #[test]
@@ -199,11 +200,5 @@ fn kamailio_asks_over_http() {
     written(path, &format!("{CONFIG}[deliver]\nhttp = \"127.0.0.1:9465\"\n"));
     let config = path.join("scorer.toml").display().to_string();
     let _tap = scorer::tap(&lab, "native", path, &["--config", &config]);
-    let site = Site {
-        caller: &|program| lab.carrier(program),
-        caller_address: lab::CARRIER,
-        router: &|program| lab.edge(program),
-        router_address: lab::EDGE,
-    };
-    site.run(path, "kamailio-http.cfg", &["-A", "WAIT=\"900\""], 20);
+    run_at_the_edge(&lab, path, "kamailio-http.cfg", &["-A", "WAIT=\"900\""], 20);
 }
