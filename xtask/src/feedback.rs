@@ -54,7 +54,8 @@ struct Call {
 
 pub(crate) fn run(args: &FeedbackArgs) -> Result<()> {
     let scorer = if let Some(path) = &args.scorer {
-        path.clone()
+        // Commands run in the demo's own folder.
+        path.canonicalize().with_context(|| path.display().to_string())?
     } else {
         say("building scorer");
         check(&mut cargo(["build", "--quiet", "--package", "scorer-userspace"]))?;
@@ -68,18 +69,18 @@ pub(crate) fn run(args: &FeedbackArgs) -> Result<()> {
     let before = site.train("before", Vec::new())?;
     say("2. a week of calls, with that fraud in it, scored by the first model");
     let week = site.week("week1", 21, "2026-11-02T00:00:00Z", args.calls)?;
-    let first = site.scored("week1", &week, Some("week1.csv"), &before, "truth1")?;
+    let first = site.scored(&week, "week1.csv", &before, "truth1")?;
     say("3. a tenth of the fraud is labelled, two days after the call");
     let labels = site.labelled(&first)?;
-    site.scored("week1", &week, Some(&labels), &before, "mine")?;
+    site.scored(&week, labels, &before, "mine")?;
     say("4. trained again, with the week's own calls");
     let after = site.train("after", vec![site.folder.join("mine")])?;
     say("5. on trial in the shadow of the first, then promoted");
     site.promoted(&before, &after)?;
     say("6. the week after, scored by both");
     let next = site.week("week2", 22, "2026-11-09T00:00:00Z", args.calls)?;
-    let old = site.scored("week2", &next, Some("week2.csv"), &before, "truth2-before")?;
-    let new = site.scored("week2", &next, Some("week2.csv"), &after, "truth2-after")?;
+    let old = site.scored(&next, "week2.csv", &before, "truth2-before")?;
+    let new = site.scored(&next, "week2.csv", &after, "truth2-after")?;
     table(&old, &new, args.check)
 }
 
@@ -120,26 +121,16 @@ impl Site {
     }
 
     /// Vectors and probabilities of a week's calls under a model, in a folder.
-    fn scored(
-        &self,
-        week: &str,
-        capture: &Path,
-        labels: Option<&str>,
-        model: &Path,
-        out: &str,
-    ) -> Result<Vec<Call>> {
+    fn scored(&self, capture: &Path, labels: &str, model: &Path, out: &str) -> Result<Vec<Call>> {
         let mut command = self.command(["vectors"]);
         command.arg(capture).arg("--model").arg(model).arg("--out").arg(self.folder.join(out));
-        if let Some(labels) = labels {
-            command.args(["--labels", labels]);
-        }
-        check(&mut command)?;
+        check(command.args(["--labels", labels]))?;
         let text = fs::read_to_string(self.folder.join(out).join("calls.csv"))?;
-        calls(&text).with_context(|| format!("{week}: {out}/calls.csv"))
+        calls(&text).with_context(|| format!("{out}/calls.csv"))
     }
 
     /// The labels of every tenth fraudulent call; the file of `scorer label`.
-    fn labelled(&self, week: &[Call]) -> Result<String> {
+    fn labelled(&self, week: &[Call]) -> Result<&'static str> {
         let mut csv = String::from("call_id,label,by,at\n");
         for call in week.iter().filter(|call| call.is_fraud).step_by(10) {
             writeln!(csv, "{},fraud,desk,{}", call.id, (call.time + LATE) as u64)?;
@@ -149,7 +140,7 @@ impl Site {
         let _ = fs::remove_file(self.folder.join(file));
         check(&mut self.command(["label", "--import", "labels.csv", "--labels", file]))?;
         say(&format!("   {} labels", csv.lines().count() - 1));
-        Ok(file.to_owned())
+        Ok(file)
     }
 
     /// What an operator types; a folder of models keeps who scores and who is on trial.
