@@ -35,8 +35,6 @@ pub(crate) struct FeedbackArgs {
 const NEW: [&str; 3] = ["number_changer", "unallocated", "wangiri"];
 /// Share of genuine calls that may be called fraud.
 const FALSE: f64 = 0.001;
-/// Seconds after a call that somebody says what it was.
-const LATE: f64 = 2.0 * 86_400.0;
 
 struct Site {
     scorer: PathBuf,
@@ -46,7 +44,6 @@ struct Site {
 /// A call of `calls.csv`.
 struct Call {
     id: String,
-    time: f64,
     family: String,
     is_fraud: bool,
     probability: f64,
@@ -70,7 +67,7 @@ pub(crate) fn run(args: &FeedbackArgs) -> Result<()> {
     say("2. a week of calls, with that fraud in it, scored by the first model");
     let week = site.week("week1", 21, "2026-11-02T00:00:00Z", args.calls)?;
     let first = site.scored(&week, "week1.csv", &before, "truth1")?;
-    say("3. a tenth of the fraud is labelled, two days after the call");
+    say("3. a tenth of the fraud is labelled, when the week is over");
     let labels = site.labelled(&first)?;
     site.scored(&week, labels, &before, "mine")?;
     say("4. trained again, with the week's own calls");
@@ -131,9 +128,9 @@ impl Site {
 
     /// The labels of every tenth fraudulent call; the file of `scorer label`.
     fn labelled(&self, week: &[Call]) -> Result<&'static str> {
-        let mut csv = String::from("call_id,label,by,at\n");
+        let mut csv = String::from("call_id,label,by\n");
         for call in week.iter().filter(|call| call.is_fraud).step_by(10) {
-            writeln!(csv, "{},fraud,desk,{}", call.id, (call.time + LATE) as u64)?;
+            writeln!(csv, "{},fraud,desk", call.id)?;
         }
         fs::write(self.folder.join("labels.csv"), &csv)?;
         let file = "labels.sqlite";
@@ -162,7 +159,7 @@ fn calls(text: &str) -> Result<Vec<Call>> {
     let mut lines = text.lines();
     let names: Vec<_> = lines.next().context("empty")?.split(',').collect();
     let at = |name: &str| names.iter().position(|known| *known == name).context("a column");
-    let (id, time, label) = (at("call_id")?, at("time")?, at("label")?);
+    let (id, label) = (at("call_id")?, at("label")?);
     let (family, probability) = (at("family")?, at("probability")?);
     let mut all = Vec::new();
     for line in lines {
@@ -171,7 +168,6 @@ fn calls(text: &str) -> Result<Vec<Call>> {
         ensure!(values.len() >= names.len(), "too few columns: {line}");
         all.push(Call {
             id: values[id].to_owned(),
-            time: values[time].parse()?,
             family: values[family].to_owned(),
             is_fraud: values[label] == "fraud",
             probability: values[probability].parse()?,
