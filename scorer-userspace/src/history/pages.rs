@@ -70,7 +70,7 @@ impl<T> std::fmt::Debug for Pages<T> {
 
 /// Has the cache line of `place` on its way.
 #[inline(always)]
-pub(super) fn prefetch<T>(place: &T) {
+pub(crate) fn prefetch<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint about an address; SSE is part of x86-64.
     unsafe {
