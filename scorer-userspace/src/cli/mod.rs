@@ -4,17 +4,21 @@
 //! capture that was cut short, a check of `doctor` that failed); 2 wrong usage or
 //! input that cannot be used.
 
+mod case;
 mod config;
 mod doctor;
 mod features;
 mod gate;
 mod inline;
+mod investigate;
 mod keeping;
 mod label;
 mod list;
 mod live;
+mod looking;
 mod model;
 mod policy;
+mod profiles;
 mod recorded;
 mod redirect;
 mod replay;
@@ -68,6 +72,12 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Write feature vectors of captured calls for training, with their labels
     Vectors(vectors::VectorsArgs),
+    /// Look into a caller: all its calls whatever numbers they show, and profiles like it
+    Investigate(investigate::InvestigateArgs),
+    /// Track fraudsters: cases of profiles, and what is done at the next call
+    Case(case::CaseArgs),
+    /// List callers' profiles, or measure how well they tell callers apart
+    Profiles(profiles::ProfilesArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -129,6 +139,9 @@ pub fn main() -> ExitCode {
         Command::Model(args) => model::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Vectors(args) => vectors::run(&args),
+        Command::Investigate(args) => investigate::run(&args),
+        Command::Case(args) => case::run(&args),
+        Command::Profiles(args) => profiles::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

@@ -30,6 +30,10 @@ pub struct Traits<'a> {
     pub shape: u64,
     /// See [`Self::signed`].
     pub signature: u64,
+    /// User-Agent, whole; empty without one.
+    pub agent_text: &'a [u8],
+    /// Host of the offer's `o=` line; empty without an offer.
+    pub origin: &'a [u8],
 }
 
 impl Traits<'_> {
@@ -79,7 +83,7 @@ impl Traits<'_> {
 
 /// A fingerprint to be written, such as
 /// `s1u_b5c6t4_f01_a03ff_o0005_8f3a12bc90de55aa_77aa01c2d3e4f506_0123456789abcdef`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
     transport: char,
     grammars: [u8; 3],

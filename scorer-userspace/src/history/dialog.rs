@@ -39,6 +39,81 @@ pub enum Event {
     Other,
 }
 
+/// How far a call has come, as its signalling tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Progress {
+    /// A 2xx response; the call goes on.
+    Answered,
+    /// BYE after it was answered.
+    Completed,
+    /// BYE less than [`BRIEF`] seconds after it was answered.
+    Short,
+    /// CANCEL, or 487, before it was answered.
+    Cancelled,
+    /// Nobody answered: 408 or 480.
+    NoAnswer,
+    /// 401 or 407: the caller is asked to authenticate, and tries again.
+    Challenged,
+    /// A 3xx response.
+    Redirected,
+    /// Any other final response.
+    Rejected,
+}
+
+impl Progress {
+    /// Name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Completed => "completed",
+            Self::Short => "short",
+            Self::Cancelled => "cancelled",
+            Self::NoAnswer => "no_answer",
+            Self::Challenged => "challenged",
+            Self::Redirected => "redirected",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// What a final response other than 2xx says of a call that nobody cancelled.
+    const fn of_code(code: u16) -> Self {
+        match code {
+            300..=399 => Self::Redirected,
+            401 | 407 => Self::Challenged,
+            408 | 480 => Self::NoAnswer,
+            487 => Self::Cancelled,
+            _ => Self::Rejected,
+        }
+    }
+}
+
+/// A call that has come further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// Key of the call attempt, as its verdict has it.
+    pub call: u64,
+    /// When.
+    pub at: Timestamp,
+    /// How far it is.
+    pub progress: Progress,
+    /// Final response; 0 where there was none.
+    pub code: u16,
+    /// Seconds from the first INVITE to the answer; NaN without one.
+    pub setup: f32,
+    /// Seconds from the answer to BYE; NaN while it goes on or without an answer.
+    pub duration: f32,
+}
+
+/// What became of an [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taken {
+    /// The call is known.
+    pub known: bool,
+    /// How the event changed it, if it did.
+    pub change: Option<Change>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Trying,
@@ -158,40 +233,71 @@ impl History {
         Seen::New
     }
 
-    /// Takes what happens to a known call; false when it is not known.
-    pub fn event(&mut self, dialog: u64, event: Event, now: Timestamp) -> bool {
-        let Some(known) = self.dialogs.get(dialog) else { return false };
+    /// Takes what happens to a known call.
+    pub fn event(&mut self, dialog: u64, event: Event, now: Timestamp) -> Taken {
+        let Some(known) = self.dialogs.get(dialog) else {
+            return Taken { known: false, change: None };
+        };
         known.last = known.last.max(now.0);
-        let brief = |since: u64| now.seconds_since(Timestamp(since)) < BRIEF;
-        let outcome = match (known.state(), event) {
-            (State::Trying, Event::Response(200..300)) => {
+        let since = |time: u64| now.seconds_since(Timestamp(time));
+        let brief = |time: u64| since(time) < BRIEF;
+        let (progress, code, outcome) = match (known.state(), event) {
+            (State::Trying, Event::Response(code @ 200..300)) => {
                 known.set_state(State::Answered);
                 known.answered = now.0;
-                Outcome::Answered(now.seconds_since(Timestamp(known.started)) as f32)
+                let outcome = Outcome::Answered(since(known.started) as f32);
+                (Progress::Answered, code, Some(outcome))
             }
             // The caller is asked to authenticate, or cancelled: no failures.
-            (State::Trying, Event::Response(401 | 407 | 487)) => return true,
-            (State::Trying, Event::Response(300..)) => {
+            (State::Trying, Event::Response(code @ (401 | 407 | 487))) => {
+                (Progress::of_code(code), code, None)
+            }
+            (State::Trying, Event::Response(code @ 300..)) => {
                 known.set_state(State::Over);
-                Outcome::Failed
+                (Progress::of_code(code), code, Some(Outcome::Failed))
             }
             (State::Trying, Event::Cancel) => {
                 known.set_state(State::Over);
-                if brief(known.started) { Outcome::BriefCancel } else { Outcome::Cancelled }
+                let brief = brief(known.started);
+                let outcome = if brief { Outcome::BriefCancel } else { Outcome::Cancelled };
+                (Progress::Cancelled, 0, Some(outcome))
             }
             (State::Answered, Event::Bye) => {
                 known.set_state(State::Over);
-                if brief(known.answered) { Outcome::Brief } else { Outcome::Over }
+                if brief(known.answered) {
+                    (Progress::Short, 200, Some(Outcome::Brief))
+                } else {
+                    (Progress::Completed, 200, Some(Outcome::Over))
+                }
             }
-            _ => return true,
+            _ => return Taken { known: true, change: None },
         };
-        for party in known.parties {
-            if party != 0
-                && let Some(entry) = self.entries.get(party)
-            {
-                entry.outcome(now, outcome);
+        let known = *known;
+        if let Some(outcome) = outcome {
+            for party in known.parties {
+                if party != 0
+                    && let Some(entry) = self.entries.get(party)
+                {
+                    entry.outcome(now, outcome);
+                }
             }
         }
-        true
+        let answered = Timestamp(known.answered);
+        let (setup, duration) = match progress {
+            Progress::Answered => (since(known.started), f64::NAN),
+            Progress::Completed | Progress::Short => {
+                (answered.seconds_since(Timestamp(known.started)), since(known.answered))
+            }
+            _ => (f64::NAN, f64::NAN),
+        };
+        let call = self.attempt_key(dialog, known.from_tag, known.cseq);
+        let (setup, duration) = (setup as f32, duration as f32);
+        let change = Some(Change { call, at: now, progress, code, setup, duration });
+        Taken { known: true, change }
+    }
+
+    /// Key of a call attempt: of its Call-ID, From tag and CSeq number.
+    pub fn attempt_key(&self, dialog: u64, from_tag: u64, cseq: u32) -> u64 {
+        self.join(self.join(dialog, from_tag), u64::from(cseq) + 1)
     }
 }

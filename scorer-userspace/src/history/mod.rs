@@ -7,12 +7,12 @@ mod decay;
 mod dialog;
 mod entry;
 mod keys;
-mod pages;
+pub(crate) mod pages;
 mod profile;
 mod sketch;
 mod small;
 mod snapshot;
-mod table;
+pub(crate) mod table;
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -22,7 +22,7 @@ use std::{
 use foldhash::{SharedSeed, quality::SeedableRandomState};
 use hashbrown::HashMap;
 
-use crate::time::Timestamp;
+use crate::{profiles::Profiles, time::Timestamp};
 use dialog::{Dialog, PARTIES};
 use entry::{Added, Entry, Own};
 use profile::Profile;
@@ -30,7 +30,7 @@ use small::Small;
 use table::{Aged, Table};
 
 pub use decay::HALF_LIVES;
-pub use dialog::{Event, Seen};
+pub use dialog::{Change, Event, Progress, Seen, Taken};
 pub use entry::Known;
 pub use keys::CallKeys;
 pub use profile::Person;
@@ -50,6 +50,8 @@ const LINKS: usize = 1 << 16;
 pub struct HistoryConfig {
     /// Bytes it may take.
     pub bytes: usize,
+    /// Bytes that the profiles of callers may take beside it; 0 for none.
+    pub profile_bytes: usize,
     /// Whether every key has a secret of this process in it, so that nobody can
     /// pick Call-IDs or numbers whose keys fall together or drive others out. Without,
     /// every run gives the same, to the last eviction.
@@ -58,7 +60,7 @@ pub struct HistoryConfig {
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { bytes: 256 << 20, secret: false }
+        Self { bytes: 256 << 20, profile_bytes: 64 << 20, secret: false }
     }
 }
 
@@ -133,6 +135,8 @@ pub struct History {
     links: HashMap<u64, u32>,
     secret: [u64; 2],
     hashes: SeedableRandomState,
+    /// Who is behind calls, whatever numbers they show.
+    pub(crate) callers: Option<Profiles>,
 }
 
 impl History {
@@ -163,6 +167,7 @@ impl History {
             links: HashMap::new(),
             secret,
             hashes: seeded(secret),
+            callers: (config.profile_bytes > 0).then(|| Profiles::new(config.profile_bytes)),
         }
     }
 
@@ -186,7 +191,12 @@ impl History {
 
     /// Entries that made room for others, over all tables.
     pub fn evicted(&self) -> u64 {
-        self.entries.evicted + self.few.evicted + self.profiles.evicted + self.dialogs.evicted
+        let callers = self.callers.as_ref().map_or(0, |callers| callers.evicted);
+        self.entries.evicted
+            + self.few.evicted
+            + self.profiles.evicted
+            + self.dialogs.evicted
+            + callers
     }
 
     /// New keys that were not let in, over all tables: a flood of numbers that call
@@ -209,6 +219,9 @@ impl History {
         self.few.populate();
         self.profiles.populate();
         self.dialogs.populate();
+        if let Some(callers) = &self.callers {
+            callers.populate();
+        }
     }
 
     /// Bytes it takes when all of it has been used.

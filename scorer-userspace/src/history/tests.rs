@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 const HOUR: usize = 3;
 
 fn config(bytes: usize) -> HistoryConfig {
-    HistoryConfig { bytes, secret: true }
+    HistoryConfig { bytes, profile_bytes: 1 << 20, secret: true }
 }
 
 fn small() -> History {
@@ -96,10 +96,10 @@ fn outcomes_reach_all_parties() {
         let dialog = 100 + i as u64;
         assert_eq!(invite(&mut history, dialog, (1, 1, 1), &keys(1, 2), 0).0, Seen::New);
         for (second, event) in *events {
-            assert!(history.event(mixed(dialog), *event, at(*second)));
+            assert!(history.event(mixed(dialog), *event, at(*second)).known);
         }
     }
-    assert!(!history.event(mixed(999), Event::Bye, at(0)));
+    assert!(!history.event(mixed(999), Event::Bye, at(0)).known);
     let (_, recall) = invite(&mut history, 200, (1, 1, 1), &keys(1, 3), 60);
     let close = |share: f32, expected: f32| (share - expected).abs() < 0.02;
     for known in [recall.caller, recall.network, recall.source, recall.trunk, recall.fingerprint] {
@@ -187,7 +187,7 @@ fn a_restart_forgets_nothing() {
                 assert_eq!(one.caller.since_last.to_bits(), two.caller.since_last.to_bits());
             }
         }
-        assert!(again.event(mixed(300), Event::Bye, at(500)), "dialogs, too");
+        assert!(again.event(mixed(300), Event::Bye, at(500)).known, "dialogs, too");
         history = History::restore(&path, &config(1 << 20), at(400)).expect("taken up");
     }
 }

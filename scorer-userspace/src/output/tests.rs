@@ -48,6 +48,11 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         lists: crate::lists::ListSet::default(),
         listed: None,
         decision: crate::policy::Decision::PASS,
+        profile: 3,
+        countries: [44, 44],
+        message: &[],
+        evidence: crate::profiles::Evidence::default(),
+        belongs: crate::profiles::Belongs::NOBODY,
     };
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);
