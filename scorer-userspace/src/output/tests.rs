@@ -97,6 +97,8 @@ fn keys_and_types_are_the_documented_ones() {
         "transport",
         "fingerprint",
         "signature",
+        "profile",
+        "profile_calls",
         "trunk",
         "score",
         "level",

@@ -33,3 +33,6 @@ pub use self::{
     table::{Belongs, Found, Profiles, Says},
     token::id_of,
 };
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,12 @@ pub(super) const JOINS: f32 = 7.0;
 /// Calls that could be of either of two profiles until they are joined.
 pub(super) const VOTES: u8 = 3;
 /// What a single kind must say at least, nats: a gateway's crowd is nobody.
-pub(super) const SPECIFIC: f32 = 4.0;
+pub(super) const SPECIFIC: f32 = 3.5;
+
+/// Most that time speaks against a caller whom a case wants, nats: it is expected back.
+pub(super) const WANTED: f32 = -6.0;
+/// What the place alone says less, nats.
+pub(super) const GATEWAY: f32 = 1.5;
 
 /// When a caller calls: the seconds between its calls, and how steady they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Zeroable, Pod)]

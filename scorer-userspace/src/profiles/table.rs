@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Evidence, KINDS, Kind, Portrait,
-    model::{JOINS, MARGIN, NEW, Pace, SPECIFIC, VOTES},
+    model::{GATEWAY, JOINS, MARGIN, NEW, Pace, SPECIFIC, VOTES, WANTED},
 };
 use crate::{
     history::{
@@ -575,14 +575,18 @@ impl Score {
         self.total > NEW + MARGIN && self.specific() >= SPECIFIC
     }
 
-    /// What the strongest kind says, with those that it hangs on.
+    /// What the strongest kind says, with those that it hangs on. The place that a call
+    /// comes from says less here by what a gateway may have of all calls: who else comes
+    /// by it is not known.
     fn specific(&self) -> f32 {
-        let mut sums = [0.0f32; KINDS];
+        let mut sums = self.says;
         for kind in Kind::ALL {
-            let below = kind.parent().map_or(0.0, |parent| sums[parent as usize]);
-            sums[kind as usize] = self.says[kind as usize] + below.max(0.0);
+            let on = kind.parent().filter(|parent| *parent != Kind::Source);
+            let below = on.map_or(0.0, |parent| sums[parent as usize]);
+            sums[kind as usize] += below.max(0.0);
         }
-        sums.into_iter().fold(0.0, f32::max)
+        sums[Kind::Source as usize] -= GATEWAY;
+        sums[..KINDS].iter().fold(0.0, |most, sum| sum.max(most))
     }
 
     /// A customer's identifier that is another's speaks against all.
@@ -602,6 +606,9 @@ impl Scene<'_> {
         let since = self.now.0.saturating_sub(profile.last) as f32 / 1e9;
         let mut says = [0.0; KINDS + 1];
         says[KINDS] = profile.pace.ln_density(since) - self.rate.max(1e-6).ln();
+        if profile.pinned != 0 {
+            says[KINDS] = says[KINDS].max(WANTED);
+        }
         let mut kept = [false; KINDS];
         let mut own = [0.0f32; KINDS];
         for kind in Kind::ALL {

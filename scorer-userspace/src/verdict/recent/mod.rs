@@ -69,6 +69,11 @@ pub(crate) mod tests {
             lists: crate::lists::ListSet::default(),
             listed: None,
             decision,
+            profile: 0,
+            countries: [0; 2],
+            message: &[],
+            evidence: crate::profiles::Evidence::default(),
+            belongs: crate::profiles::Belongs::NOBODY,
         })
     }
 
