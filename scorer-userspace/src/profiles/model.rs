@@ -52,7 +52,7 @@ pub(super) const WEIGHTS: [Weight; KINDS] = [
 /// What a new caller weighs, nats.
 pub(super) const NEW: f32 = -0.7;
 /// By how much a profile must be likelier than a new caller, nats.
-pub(super) const MARGIN: f32 = 0.5;
+pub(super) const MARGIN: f32 = 0.0;
 /// What a single kind must say at least that two profiles are joined by it, nats.
 pub(super) const JOINS: f32 = 7.0;
 
