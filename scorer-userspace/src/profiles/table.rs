@@ -292,7 +292,9 @@ impl Profiles {
                 if handle == 0 || found[..count].contains(&handle) {
                     continue;
                 }
-                prefetch(&self.profiles.get()[place(handle)]);
+                // All of its lines: each is looked at.
+                let profile = bytemuck::bytes_of(&self.profiles.get()[place(handle)]);
+                profile.iter().step_by(64).for_each(prefetch);
                 found[count] = handle;
                 count += 1;
                 if count == CANDIDATES {
