@@ -276,7 +276,7 @@ fn a_case_opened_while_the_tap_runs() {
     };
     let tap = start();
     crowd(0, 1_500);
-    let number = Some("+441632960999");
+    let number = Some("+442079460999");
     for i in 0..5 {
         fraudster(&format!("f{i}"), number, number, &format!("+44207946010{i}"));
         sleep(Duration::from_millis(200));

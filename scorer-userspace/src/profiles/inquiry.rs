@@ -268,12 +268,15 @@ fn method(calls: &[&CallRow]) -> Vec<String> {
     };
     tagged(Tag::Withheld, "withholds its number");
     tagged(Tag::Spoofed, "shows another number than the network's");
-    tagged(Tag::Neighbour, "shows numbers that resemble the callee's");
     tagged(Tag::Unallocated, "shows numbers that cannot exist");
     tagged(Tag::DoNotOriginate, "shows numbers that are only called");
     tagged(Tag::HighCost, "calls dear numbers");
     tagged(Tag::BadSignature, "signs with signatures that do not fit");
     tagged(Tag::Scanner, "scans");
+    let near = percent(count(&resembles));
+    if near >= HABIT {
+        said.push(format!("shows numbers that resemble the callee's ({near} % of calls)"));
+    }
     let shown = |row: &CallRow| {
         let withheld = row.tags.contains(Tag::Withheld);
         let shown = (!withheld && !row.caller.is_empty()).then(|| row.caller.clone());
@@ -300,6 +303,16 @@ fn method(calls: &[&CallRow]) -> Vec<String> {
         said.push(gap);
     }
     said
+}
+
+/// Whether seven leading digits of the number shown are the callee's.
+fn resembles(row: &CallRow) -> bool {
+    let digits = |text: &str| Number::parse(text.as_bytes(), None);
+    let (Some(shown), Some(callee)) = (digits(&row.caller), digits(&row.callee)) else {
+        return false;
+    };
+    let alike = shown.as_bytes().iter().zip(callee.as_bytes()).take_while(|(a, b)| a == b);
+    alike.count() >= 7 && shown != callee
 }
 
 /// The pace of calls, and whether a machine keeps it.
