@@ -255,7 +255,7 @@ fn a_case_opened_while_the_tap_runs() {
                     let n = first + chunk * 50 + i;
                     let number = format!("+44163296{:04}", n % 10_000);
                     Invite {
-                        id: &format!("crowd{n}"),
+                        id: &format!("k{n:06}"),
                         source: [192, 0, 2, 66 + (n % 2) as u8],
                         behind: &format!("10.20.{}.{}", n / 250, 1 + n % 250),
                         shown: Some(&number),
@@ -278,10 +278,10 @@ fn a_case_opened_while_the_tap_runs() {
     crowd(0, 1_500);
     let number = Some("+442079460999");
     for i in 0..5 {
-        fraudster(&format!("f{i}"), number, number, &format!("+44207946010{i}"));
+        fraudster(&format!("m00000{i}"), number, number, &format!("+44207946010{i}"));
         sleep(Duration::from_millis(200));
     }
-    let seen = verdict(&tap.verdicts, "f4");
+    let seen = verdict(&tap.verdicts, "m000004");
     assert!(!is_known_bad(&seen), "{seen}");
     assert_eq!(seen["profile_calls"], 5, "{seen}");
     let profile = seen["profile"].as_str().expect("an id").to_owned();
@@ -301,19 +301,19 @@ fn a_case_opened_while_the_tap_runs() {
         "tag",
     ]);
     sleep(Duration::from_secs(1));
-    fraudster("withheld", None, None, "+442079460103");
-    let withheld = verdict(&tap.verdicts, "withheld");
+    fraudster("m900001", None, None, "+442079460103");
+    let withheld = verdict(&tap.verdicts, "m900001");
     assert!(is_known_bad(&withheld), "{withheld}");
     assert_eq!((&withheld["rule"], &withheld["action"]), (&"case:live-1".into(), &"tag".into()));
     assert!(withheld["reasons"].to_string().contains("case live-1: seen live"), "{withheld}");
     assert_eq!(withheld["profile"], profile);
-    fraudster("spoofed", Some("+441632960123"), None, "+442079460104");
-    let spoofed = verdict(&tap.verdicts, "spoofed");
+    fraudster("m900002", Some("+441632960123"), None, "+442079460104");
+    let spoofed = verdict(&tap.verdicts, "m900002");
     assert!(is_known_bad(&spoofed) && spoofed["rule"] == "case:live-1", "{spoofed}");
     // The innocents behind the same controller are not.
     crowd(1_500, 100);
     for n in 1_500..1_600 {
-        let innocent = verdict(&tap.verdicts, &format!("crowd{n}"));
+        let innocent = verdict(&tap.verdicts, &format!("k{n:06}"));
         assert!(!is_known_bad(&innocent) && innocent["rule"].is_null(), "{innocent}");
     }
     let (_, words) = tap.finish();
@@ -321,13 +321,13 @@ fn a_case_opened_while_the_tap_runs() {
 
     // Over a restart; then the case is closed, and at once nothing is done any more.
     let tap = start();
-    fraudster("after", Some("+441632960124"), number, "+442079460105");
-    let after = verdict(&tap.verdicts, "after");
+    fraudster("m900003", Some("+441632960124"), number, "+442079460105");
+    let after = verdict(&tap.verdicts, "m900003");
     assert!(is_known_bad(&after) && after["profile"] == profile, "{after}");
     good(&["case", "--store", &store, "close", "live-1"]);
     sleep(Duration::from_secs(1));
-    fraudster("closed", Some("+441632960124"), number, "+442079460105");
-    let closed = verdict(&tap.verdicts, "closed");
+    fraudster("m900004", Some("+441632960124"), number, "+442079460105");
+    let closed = verdict(&tap.verdicts, "m900004");
     assert!(!is_known_bad(&closed) && closed["rule"].is_null(), "{closed}");
     assert_eq!(closed["profile"], profile);
     tap.finish();
@@ -338,8 +338,8 @@ fn a_case_opened_while_the_tap_runs() {
     bytes[middle] ^= 1;
     std::fs::write(&snapshot, bytes).expect("written");
     let tap = start();
-    fraudster("anew", number, number, "+442079460105");
-    assert_eq!(verdict(&tap.verdicts, "anew")["profile_calls"], 1);
+    fraudster("m900005", number, number, "+442079460105");
+    assert_eq!(verdict(&tap.verdicts, "m900005")["profile_calls"], 1);
     let (_, words) = tap.finish();
     assert!(words.contains("is not used"), "{words}");
 }
