@@ -154,11 +154,14 @@ mod tests {
         // Profile 1: a a b; profile 2: a c; profile 3: c.
         let calls = [(1, &a), (1, &a), (1, &b), (2, &a), (2, &c), (3, &c)];
         let measured = Measured::of(calls);
-        let x = measured.families[&(true, "x".to_owned())];
-        assert_eq!((x.calls, x.callers, x.of_one, x.together, x.right), (4, 2, 3.0, 4.0, 1.0));
-        assert_eq!((x.precision(), measured.fraud.recall()), (0.25, 1.0 / 3.0));
-        let y = measured.families[&(false, "y".to_owned())];
-        assert_eq!((y.of_one, y.together, y.right), (1.0, 1.0, 0.0));
+        let first = measured.families[&(true, "x".to_owned())];
+        assert_eq!(
+            (first.calls, first.callers, first.of_one, first.together, first.right),
+            (4, 2, 3.0, 4.0, 1.0)
+        );
+        assert_eq!((first.precision(), measured.fraud.recall()), (0.25, 1.0 / 3.0));
+        let second = measured.families[&(false, "y".to_owned())];
+        assert_eq!((second.of_one, second.together, second.right), (1.0, 1.0, 0.0));
         assert_eq!(measured.all.together, 4.0);
         assert!(measured.table(false).contains("| x | 4 | 2 | 0.250 | 0.333 |"));
     }

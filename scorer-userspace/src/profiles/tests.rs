@@ -20,7 +20,7 @@ fn call(gateway: u64, number: u64, callee: u64) -> Evidence {
     let mut evidence = Evidence([0; KINDS]);
     let mut set = |kind: Kind, token: u64| {
         evidence.0[kind as usize] =
-            (token << 8 | kind as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            ((token << 8) | (kind as u64 + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     };
     set(Kind::Source, gateway);
     set(Kind::Stack, gateway);
