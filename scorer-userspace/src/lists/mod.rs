@@ -108,7 +108,7 @@ impl Hits {
 
 impl Hit {
     /// Whether it is of a case, and no entry's.
-    pub(crate) fn is_case(&self) -> bool {
+    pub(crate) const fn is_case(self) -> bool {
         self.id == u32::MAX
     }
 }

@@ -80,20 +80,17 @@ impl Evidence {
         };
         let display = parts.from.and_then(|from| from.display).unwrap_or_default();
         let told = !withheld && display.iter().any(u8::is_ascii_alphabetic);
-        let (range, callee) = match &parts.callee {
-            Some(number) => {
-                let digits = number.as_bytes();
-                let range = &digits[..digits.len().saturating_sub(4)];
-                (
-                    Token::of(Kind::CalleeRange).bytes(range).end(),
-                    Token::of(Kind::Callee).word(number.packed()).end(),
-                )
-            }
-            None => {
-                let user = parts.callee_user();
-                let callee = Token::of(Kind::Callee).bytes(user).end();
-                (Token::of(Kind::CalleeRange).end(), if user.is_empty() { 0 } else { callee })
-            }
+        let (range, callee) = if let Some(number) = &parts.callee {
+            let digits = number.as_bytes();
+            let range = &digits[..digits.len().saturating_sub(4)];
+            (
+                Token::of(Kind::CalleeRange).bytes(range).end(),
+                Token::of(Kind::Callee).word(number.packed()).end(),
+            )
+        } else {
+            let user = parts.callee_user();
+            let callee = Token::of(Kind::Callee).bytes(user).end();
+            (Token::of(Kind::CalleeRange).end(), if user.is_empty() { 0 } else { callee })
         };
         let mut tokens = [0; KINDS];
         tokens[Kind::Source as usize] = source;

@@ -39,14 +39,13 @@ impl Portrait {
                 continue;
             }
             let tokens = &mut self.tokens[kind as usize];
-            match tokens.iter_mut().find(|(known, _)| *known == token) {
-                Some((_, count)) => *count += 1,
-                None => {
-                    if tokens.len() == COUNTED {
-                        shorten(tokens, TOKENS);
-                    }
-                    tokens.push((token, 1));
+            if let Some((_, count)) = tokens.iter_mut().find(|(known, _)| *known == token) {
+                *count += 1;
+            } else {
+                if tokens.len() == COUNTED {
+                    shorten(tokens, TOKENS);
                 }
+                tokens.push((token, 1));
             }
         }
     }

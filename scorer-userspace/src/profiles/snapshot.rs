@@ -22,7 +22,7 @@ impl Profiles {
     /// Adds the live ones of `count` places, each behind its place; how many places there
     /// are.
     pub(crate) fn dump(&self, from: usize, count: usize, out: &mut Vec<u8>) -> usize {
-        let profiles = self.profiles.get();
+        let profiles = self.places.get();
         for (at, profile) in profiles.iter().enumerate().skip(from).take(count) {
             if profile.id != 0 {
                 out.extend_from_slice(&(at as u32).to_le_bytes());
@@ -42,7 +42,7 @@ impl Profiles {
         for entry in section.chunks_exact(size) {
             let (at, profile) = entry.split_at(4);
             let at: u32 = bytemuck::pod_read_unaligned(at);
-            if let Some(place) = self.profiles.get_mut().get_mut(at as usize) {
+            if let Some(place) = self.places.get_mut().get_mut(at as usize) {
                 let mut profile: Profile = bytemuck::pod_read_unaligned(profile);
                 // Cases are told anew.
                 profile.forget_case();
@@ -70,7 +70,7 @@ impl Profiles {
         }
         let float = |at: usize| bytemuck::pod_read_unaligned::<f32>(&section[at..at + 4]);
         let hand: u64 = bytemuck::pod_read_unaligned(&section[..8]);
-        self.hand = (hand % self.profiles.len() as u64) as usize;
+        self.hand = (hand % self.places.len() as u64) as usize;
         (self.everybody, self.rate) = (float(8).max(0.0), float(16).max(0.0));
         self.last = bytemuck::pod_read_unaligned(&section[12..16]);
         self.rate_last = bytemuck::pod_read_unaligned(&section[24..32]);

@@ -167,7 +167,7 @@ pub type Says = [f32; KINDS + 1];
 #[derive(Debug)]
 pub struct Profiles {
     pub(super) tokens: Table<Known>,
-    pub(super) profiles: Pages<Profile>,
+    pub(super) places: Pages<Profile>,
     /// Next place to be given away.
     pub(super) hand: usize,
     pub(super) everybody: f32,
@@ -187,7 +187,7 @@ impl Profiles {
         let profiles = (bytes / 100 * 40 / size_of::<Profile>()).clamp(8, 1 << 24);
         Self {
             tokens: Table::new(bytes / 100 * 60),
-            profiles: Pages::new(profiles),
+            places: Pages::new(profiles),
             hand: 0,
             everybody: 0.0,
             last: 0,
@@ -254,7 +254,7 @@ impl Profiles {
             (None, _) => self.begin(seed, now),
         };
         self.learn(handle, evidence, &found.known, now);
-        let profile = &self.profiles.get()[place(handle)];
+        let profile = &self.places.get()[place(handle)];
         let joined = joined.map(|(_, id)| id);
         Belongs { profile: profile.id, calls: profile.calls, joined, ..found.belongs }
     }
@@ -293,7 +293,7 @@ impl Profiles {
                     continue;
                 }
                 // All of its lines: each is looked at.
-                let profile = bytemuck::bytes_of(&self.profiles.get()[place(handle)]);
+                let profile = bytemuck::bytes_of(&self.places.get()[place(handle)]);
                 profile.iter().step_by(64).for_each(prefetch);
                 found[count] = handle;
                 count += 1;
@@ -319,16 +319,16 @@ impl Profiles {
     }
 
     fn profile(&self, handle: u32) -> Option<&Profile> {
-        if handle & 0xff_ffff == 0 {
+        if handle.trailing_zeros() >= 24 {
             return None;
         }
-        let profile = self.profiles.get().get(place(handle))?;
+        let profile = self.places.get().get(place(handle))?;
         (profile.id != 0 && profile.generation == generation(handle)).then_some(profile)
     }
 
     /// A call of `a` could be `b`'s, too; whether that was so often.
     fn vote(&mut self, a: u32, b: u32) -> bool {
-        let profile = &mut self.profiles.get_mut()[place(a)];
+        let profile = &mut self.places.get_mut()[place(a)];
         if profile.rival == b {
             profile.votes += 1;
         } else if profile.votes > 0 {
@@ -349,7 +349,7 @@ impl Profiles {
             // Both are wanted by name.
             return None;
         }
-        let profiles = self.profiles.get_mut();
+        let profiles = self.places.get_mut();
         profiles[place(goes)].is = stays;
         let survivor = &mut profiles[place(stays)];
         survivor.calls = kept.calls.saturating_add(gone.calls);
@@ -365,13 +365,13 @@ impl Profiles {
 
     /// A profile that begins.
     fn begin(&mut self, seed: u64, now: Timestamp) -> u32 {
-        self.hand = (self.hand + 1) % self.profiles.len();
+        self.hand = (self.hand + 1) % self.places.len();
         self.begin_at(self.hand, seed, now)
     }
 
     /// The same in one of eight places.
     fn begin_at(&mut self, start: usize, seed: u64, now: Timestamp) -> u32 {
-        let profiles = self.profiles.get_mut();
+        let profiles = self.places.get_mut();
         let length = profiles.len();
         let second = seconds(now);
         // Of eight the one that is worth the least.
@@ -422,7 +422,7 @@ impl Profiles {
         now: Timestamp,
     ) -> usize {
         for handle in std::mem::take(&mut self.wanted) {
-            let profiles = self.profiles.get_mut();
+            let profiles = self.places.get_mut();
             if let Some(profile) = profiles.get_mut(place(handle)) {
                 (profile.pinned, profile.case) = (0, 0);
             }
@@ -442,7 +442,7 @@ impl Profiles {
                 unknown += 1;
                 continue;
             };
-            let profile = &mut self.profiles.get_mut()[place(handle)];
+            let profile = &mut self.places.get_mut()[place(handle)];
             (profile.pinned, profile.case) = (1, case as u32 + 1);
             self.wanted.push(handle);
         }
@@ -452,10 +452,10 @@ impl Profiles {
     /// Makes a profile from what is known of it.
     fn adopt(&mut self, id: u64, portrait: &Portrait, now: Timestamp) -> u32 {
         // Spread: eight side by side that are all wanted would have to make room.
-        let start = id_key(id) as usize % self.profiles.len();
+        let start = id_key(id) as usize % self.places.len();
         let handle = self.begin_at(start, id, now);
         self.name(id, handle, now, true);
-        let profile = &mut self.profiles.get_mut()[place(handle)];
+        let profile = &mut self.places.get_mut()[place(handle)];
         profile.calls = portrait.calls;
         profile.first = seconds(portrait.first);
         profile.last = portrait.last.0.min(now.0);
@@ -492,17 +492,17 @@ impl Profiles {
     /// What is wanted of a place at all times.
     pub(crate) fn populate(&self) {
         self.tokens.populate();
-        self.profiles.populate();
+        self.places.populate();
     }
 
     /// Bytes it takes when all of it is used.
     pub fn bytes(&self) -> usize {
-        self.tokens.bytes() + self.profiles.len() * size_of::<Profile>()
+        self.tokens.bytes() + self.places.len() * size_of::<Profile>()
     }
 
     /// Adds a call to a profile.
     fn learn(&mut self, handle: u32, evidence: &Evidence, known: &[Known; KINDS], now: Timestamp) {
-        let profile = &mut self.profiles.get_mut()[place(handle)];
+        let profile = &mut self.places.get_mut()[place(handle)];
         let since = now.0.saturating_sub(profile.last) as f32 / 1e9;
         let first = profile.calls == 0;
         if !first {
@@ -624,12 +624,12 @@ impl Scene<'_> {
                 continue;
             }
             let known = &self.known[at];
-            own[at] = match SHARED.iter().position(|shared| *shared == kind) {
-                Some(shared) => profile.recent[shared].of(token as u32),
-                None => {
-                    let user = known.users.iter().position(|user| *user == handle);
-                    user.map_or(0.0, |user| known.counts[user])
-                }
+            let shared = SHARED.iter().position(|shared| *shared == kind);
+            own[at] = if let Some(shared) = shared {
+                profile.recent[shared].of(token as u32)
+            } else {
+                let user = known.users.iter().position(|user| *user == handle);
+                user.map_or(0.0, |user| known.counts[user])
             };
             kept[at] = own[at] > 0.0;
             let weight = kind.weight();
