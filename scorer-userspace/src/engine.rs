@@ -407,9 +407,8 @@ impl Scorer {
         let traits = features::compute_shape(&call, &mut self.features);
         self.look_up(&mut call, &traits);
         let history = &mut self.history;
-        let tag = history.key(TAG, parts.from.and_then(|from| from.tag()).unwrap_or_default());
-        let branch = parts.via.and_then(|via| via.branch()).unwrap_or_default();
-        let branch = history.key(BRANCH, branch);
+        let tag = history.key(TAG, parts.from_tag);
+        let branch = history.key(BRANCH, parts.branch.unwrap_or_default());
         let cseq = message.cseq().map_or(0, |(number, _)| number);
         // Without a Call-ID every message stands for itself.
         let dialog = match message.call_id() {
@@ -592,7 +591,7 @@ impl Scorer {
         each(&Assessment {
             verdict,
             call_id: call.message.call_id().unwrap_or_default(),
-            from_tag: parts.from.and_then(|from| from.tag()).unwrap_or_default(),
+            from_tag: parts.from_tag,
             caller: parts.from.and_then(|from| from.uri.user).unwrap_or_default(),
             callee: parts.callee_user(),
             from_user: parts.from_user(),

@@ -2,9 +2,11 @@
 //! elements, frames, the scorer's own binary.
 
 pub mod bump;
+pub mod calls;
 pub mod frames;
 pub mod kernel;
 pub mod lab;
+pub mod model;
 pub mod reader;
 pub mod scorer;
 pub mod shared;

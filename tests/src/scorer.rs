@@ -15,11 +15,15 @@ use crate::{
 
 static BUILD: Once = Once::new();
 
-/// Where it is; built first, so that what is tested is what the sources say.
+/// Where it is; built first, so that what is tested is what the sources say. Another one
+/// where `SCORER_BINARY` names it: benchmarks want one built with optimisation.
 ///
 /// # Panics
 /// When it does not build.
 pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("SCORER_BINARY") {
+        return path.into();
+    }
     BUILD.call_once(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let build = ["build", "--quiet", "--package", "scorer-userspace", "--bin", "scorer"];
@@ -39,6 +43,28 @@ pub fn replay(file: &Path) -> Output {
     let mut command = Command::new(binary());
     command.args(["replay", "--format", "jsonl"]).arg(file);
     command.output().expect("scorer runs")
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs `scorer` to its end.
+///
+/// # Panics
+/// When it cannot be started, or is killed.
+pub fn run(args: &[&str]) -> Ran {
+    let output = Command::new(binary()).args(args).output().expect("scorer runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().expect("it is not killed");
+    Ran { code, out: text(&output.stdout), err: text(&output.stderr) }
 }
 
 /// `scorer tap` at the edge of a lab, its verdicts and words in files.
@@ -90,6 +116,26 @@ pub fn tap_into(
 }
 
 impl LiveTap {
+    /// Waits for the verdict on a call.
+    ///
+    /// # Panics
+    /// When there is none after ten seconds.
+    pub fn verdict(&self, call_id: &str) -> serde_json::Value {
+        let key = format!("\"call_id\":\"{call_id}\"");
+        let start = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(&self.verdicts).unwrap_or_default();
+            // The last line may not be whole.
+            let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some(line) = lines.find(|line| line.contains(&key)) {
+                return crate::calls::verdict(line);
+            }
+            let said = std::fs::read_to_string(&self.words).unwrap_or_default();
+            assert!(start.elapsed() < Duration::from_secs(10), "no verdict on {call_id}: {said}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Ends it as Ctrl-C does; verdict lines and what it said.
     ///
     /// # Panics

@@ -1,4 +1,5 @@
-//! `scorer replay` beside tshark and sngrep, on one generated capture.
+//! `scorer replay` beside tshark and sngrep, on one generated capture; and the ways of
+//! verdicts beside plain forwarding and Kamailio.
 
 use std::{
     fs,
@@ -8,15 +9,27 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     run::{cargo, check, root, say},
     setup,
 };
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// `scorer replay` beside tshark and sngrep
+    Replay,
+    /// Ways of verdicts beside a bridge and Kamailio that asks (root)
+    Paths,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum, default_value_t = What::Replay)]
+    what: What,
     /// INVITEs in the capture
     #[arg(long, default_value_t = 100_000)]
     calls: u32,
@@ -28,16 +41,16 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     setup::run(setup::Purpose::Bench)?;
     say("building with optimisation (the first time some ten minutes)");
-    check(&mut cargo([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "scorer-userspace",
-        "--package",
-        "scorer-bench",
-    ]))?;
     let release = root().join("target/release");
+    check(&mut cargo(["build", "--quiet", "--release", "--package", "scorer-userspace"]))?;
+    if args.what == What::Paths {
+        setup::run(setup::Purpose::Test)?;
+        // Not measured itself.
+        check(&mut cargo(["build", "--quiet", "--package", "scorer-bench", "--bin", "paths"]))?;
+        let mut paths = Command::new(root().join("target/debug/paths"));
+        return check(paths.env("SCORER_BINARY", release.join("scorer")));
+    }
+    check(&mut cargo(["build", "--quiet", "--release", "--package", "scorer-bench"]))?;
     let capture = root().join(format!("target/bench-{}.pcap", args.calls));
     check(Command::new(release.join("generate")).arg(args.calls.to_string()).arg(&capture))?;
     say(&format!("{} INVITEs, {} bytes", args.calls, fs::metadata(&capture)?.len()));

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod ebpf;
+mod feedback;
 mod lab;
 mod run;
 mod setup;
@@ -40,7 +41,9 @@ enum Chore {
     Docs,
     /// Train the model from simulated calls, and calls of one's own
     Train(train::TrainArgs),
-    /// Measure beside tshark and sngrep
+    /// Show what labels are good for: simulate, score, label, train again, promote
+    FeedbackDemo(feedback::FeedbackArgs),
+    /// Measure beside tshark and sngrep, a bridge and Kamailio
     Bench(bench::BenchArgs),
 }
 
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Chore::Setup { purpose } => setup::run(purpose),
         Chore::Docs => test::docs(),
         Chore::Train(args) => train::run(&args),
+        Chore::FeedbackDemo(args) => feedback::run(&args),
         Chore::Bench(args) => bench::run(&args),
     }
 }

@@ -29,7 +29,14 @@ const LAB: &[Package] = &[
     ("ethtool", "/usr/sbin/ethtool", "offloads of veth pairs"),
     ("sip-tester", "/usr/bin/sipp", "SIPp, the caller"),
 ];
-const ROUTER: &[Package] = &[("kamailio", "/usr/sbin/kamailio", "Kamailio, the routing element")];
+const ROUTER: &[Package] = &[
+    ("kamailio", "/usr/sbin/kamailio", "Kamailio, the routing element"),
+    (
+        "kamailio-utils-modules",
+        "/usr/lib/x86_64-linux-gnu/kamailio/modules/http_client.so",
+        "how Kamailio asks over HTTP",
+    ),
+];
 const JUDGE: &[Package] = &[("tshark", "/usr/bin/tshark", "what simulated messages must satisfy")];
 const PEERS: &[Package] = &[
     ("tshark", "/usr/bin/tshark", "a peer to measure beside"),

@@ -14,19 +14,19 @@ use crate::{
 pub(crate) struct TrainArgs {
     /// Folder for the model, its card and its metrics
     #[arg(long, default_value = "models")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Plan of the runs (models/training.toml)
     #[arg(long, value_name = "FILE")]
-    plan: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
     /// Labelled calls of one's own: a folder that `scorer vectors` wrote; may be given several times
     #[arg(long, value_name = "FOLDER")]
-    vectors: Vec<PathBuf>,
+    pub(crate) vectors: Vec<PathBuf>,
     /// Share of each run's calls, for a trial
     #[arg(long, default_value_t = 1.0)]
-    scale: f64,
+    pub(crate) scale: f64,
     /// The program that simulates; built with optimisation when not given
     #[arg(long, value_name = "FILE")]
-    scorer: Option<PathBuf>,
+    pub(crate) scorer: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {

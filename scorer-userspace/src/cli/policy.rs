@@ -21,7 +21,7 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
-    /// Check a policy: every fault with its line and column, then what is odd
+    /// Check a policy: every fault with its line and column (exit code 2), or what is odd (1)
     Check {
         /// Policy (TOML)
         #[arg(value_name = "FILE")]
@@ -67,14 +67,18 @@ pub(super) fn run(args: &PolicyArgs) -> anyhow::Result<ExitCode> {
                 eprintln!("warning: {warning}");
             }
             let dry = policy.rules().iter().filter(|rule| rule.dry_run).count();
+            let counted = |count: usize, what: &str| {
+                format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+            };
             eprintln!(
-                "{}: {} rules ({dry} dry runs), else {}{}",
+                "{}: {} ({}), else {}{}",
                 file.display(),
-                policy.rules().len(),
+                counted(policy.rules().len(), "rule"),
+                counted(dry, "dry run"),
                 policy.default_action().name(),
                 if policy.observes() { "; observes only" } else { "" }
             );
-            Ok(ExitCode::SUCCESS)
+            Ok(ExitCode::from(u8::from(!policy.warnings().is_empty())))
         }
         PolicyCommand::Explain { call_id, calls } => explain(call_id, calls),
         PolicyCommand::Simulate { calls } => simulate(calls),
@@ -114,7 +118,10 @@ fn explain(call_id: &str, calls: &Calls) -> anyhow::Result<ExitCode> {
             told(assessment, &policy.explain(&facts, mask), &mut text);
         }
     })?;
-    anyhow::ensure!(found > 0, "no call with the Call-ID {call_id} was scored");
+    anyhow::ensure!(
+        found > 0,
+        "no call with the Call-ID {call_id} was scored; `scorer replay --format jsonl` shows those that are"
+    );
     print(text.as_bytes())
 }
 

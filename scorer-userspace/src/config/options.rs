@@ -138,6 +138,12 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.tap.spin = Duration::from_micros(within(v, 0, 1_000_000)?)),
     },
     Opt {
+        key: "tap.spin_busy_us",
+        default: "5000",
+        doc: "The same while INVITEs come at less than half of this from each other (on average), µs: the next one finds the thread awake, which takes a CPU for as long. 0 is never.",
+        set: |c, v| Ok(c.tap.spin_busy = Duration::from_micros(within(v, 0, 1_000_000)?)),
+    },
+    Opt {
         key: "tap.promiscuous",
         default: "true",
         doc: "Receive frames addressed to others, as on a mirror port.",

@@ -48,6 +48,16 @@ pub struct Parts<'a> {
     pub contact: Option<NameAddr<'a>>,
     /// Topmost Via.
     pub via: Option<Via<'a>>,
+    /// Tag of From; empty when there is none.
+    pub from_tag: &'a [u8],
+    /// Branch of the topmost Via.
+    pub branch: Option<&'a [u8]>,
+    /// Hosts of From, Contact and topmost Via that are addresses.
+    pub from_address: Option<IpAddr>,
+    /// See [`Self::from_address`].
+    pub contact_address: Option<IpAddr>,
+    /// See [`Self::from_address`].
+    pub via_address: Option<IpAddr>,
     /// User the network asserts: P-Asserted-Identity, else Remote-Party-ID.
     pub network_user: Option<&'a [u8]>,
     /// P-Asserted-Identity values.
@@ -104,12 +114,18 @@ impl<'a> Parts<'a> {
             let party = message.values(HeaderName::RemotePartyId).next()?;
             user(Some(NameAddr::parse(party)?.uri)).filter(|user| !is_anonymous(user))
         });
+        let (contact, via) = (message.contact(), message.top_via());
         Self {
             from,
             to,
             request_uri,
-            contact: message.contact(),
-            via: message.top_via(),
+            contact,
+            via,
+            from_tag: from.and_then(|from| from.tag()).unwrap_or_default(),
+            branch: via.and_then(|via| via.branch()),
+            from_address: from.and_then(|from| address(from.uri.host)),
+            contact_address: contact.and_then(|contact| address(contact.uri.host)),
+            via_address: via.and_then(|via| address(via.host)),
             network_user,
             asserted,
             asserted_tel,

@@ -133,10 +133,14 @@ fn path(call: &Call<'_>, out: &mut Vector) {
     let (mut private, mut received, mut transports, mut vias) = (false, false, 0u8, 0u16);
     for value in message.values(HeaderName::Via) {
         // The first was read already.
-        let via = if vias == 0 { parts.via } else { Via::parse(value) };
+        let (via, host) = if vias == 0 {
+            (parts.via, parts.via_address)
+        } else {
+            let via = Via::parse(value);
+            (via, via.and_then(|via| address(via.host)))
+        };
         vias += 1;
         let Some(via) = via else { continue };
-        let host = address(via.host);
         private |= host.is_some_and(is_private);
         transports |= match via.transport {
             [b'U' | b'u', ..] => 1,
@@ -161,7 +165,7 @@ fn path(call: &Call<'_>, out: &mut Vector) {
     }
     set(id::RECORD_ROUTES, message.count(HeaderName::RecordRoute) as f32);
     if let Some(contact) = parts.contact {
-        set(id::CONTACT_PRIVATE_IP, flag(is_private_host(contact.uri.host)));
+        set(id::CONTACT_PRIVATE_IP, flag(parts.contact_address.is_some_and(is_private)));
         let odd = contact.uri.port.is_some_and(|port| port != 5060 && port != 5061);
         set(id::CONTACT_PORT_ODD, flag(odd));
     }
@@ -171,7 +175,7 @@ fn path(call: &Call<'_>, out: &mut Vector) {
 fn identifiers<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     let (message, parts) = (call.message, &call.parts);
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
-    let branch = parts.via.and_then(|via| via.branch());
+    let branch = parts.branch;
     let behind = branch.map(|branch| branch.strip_prefix(b"z9hG4bK").unwrap_or(branch));
     let cookie = branch.is_some_and(|branch| branch.starts_with(b"z9hG4bK"));
     set(id::BRANCH_COOKIE, flag(cookie));
@@ -194,7 +198,7 @@ fn identifiers<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
             set(id::CALLID_HOST_PRIVATE, flag(is_private_host(host)));
         }
     }
-    let tag = parts.from.and_then(|from| from.tag()).unwrap_or_default();
+    let tag = parts.from_tag;
     set(id::TAG_LENGTH, tag.len() as f32);
     set(id::TAG_ENTROPY, entropy(tag));
     traits.tag = pattern(tag);

@@ -1,10 +1,6 @@
 //! Who the caller is said to be.
 
-use super::{
-    Call, Vector,
-    context::{address, is_private_host},
-    flag, id, maybe,
-};
+use super::{Call, Vector, context::is_private, flag, id, maybe};
 use crate::{
     number::Number,
     sip::{HeaderName, Message, NameAddr, Scheme},
@@ -40,8 +36,8 @@ fn from(call: &Call<'_>, out: &mut Vector) {
     let Some(from) = parts.from else { return };
     let uri = from.uri;
     set(id::FROM_HOST_ANONYMOUS_INVALID, flag(uri.host.eq_ignore_ascii_case(b"anonymous.invalid")));
-    set(id::FROM_HOST_IS_IP, flag(address(uri.host).is_some()));
-    set(id::FROM_HOST_PRIVATE_IP, flag(is_private_host(uri.host)));
+    set(id::FROM_HOST_IS_IP, flag(parts.from_address.is_some()));
+    set(id::FROM_HOST_PRIVATE_IP, flag(parts.from_address.is_some_and(is_private)));
     set(id::FROM_IS_TEL_URI, flag(uri.scheme == Scheme::Tel));
     let phone = uri.params.get(b"user").is_some_and(|user| user.eq_ignore_ascii_case(b"phone"));
     set(id::FROM_USER_PHONE_PARAM, flag(phone));
@@ -67,16 +63,20 @@ fn asserted(call: &Call<'_>, out: &mut Vector) {
     let differ = domains.map(|(a, b)| !a.eq_ignore_ascii_case(b));
     set(id::PAI_DOMAIN_DIFFERS_FROM_FROM, maybe(differ));
     // What the network says stands with its own identity; with From otherwise.
-    let said = |name: &[u8]| {
-        [parts.asserted_uri, parts.from.map(|from| from.uri)]
-            .into_iter()
-            .flatten()
-            .find_map(|uri| uri.user_params.get(name).or_else(|| uri.params.get(name)))
-    };
-    set(id::FROM_VERSTAT, said(b"verstat").map_or(f32::NAN, verstat));
-    set(id::FROM_CPC, said(b"cpc").map_or(f32::NAN, category));
-    let line = said(b"oli").or_else(|| said(b"isup-oli"));
-    set(id::FROM_OLI, line.and_then(decimal).unwrap_or(f32::NAN));
+    let mut said = [(&b"verstat"[..], None), (b"cpc", None), (b"oli", None), (b"isup-oli", None)];
+    for uri in [parts.asserted_uri, parts.from.map(|from| from.uri)].into_iter().flatten() {
+        for (name, value) in uri.user_params.iter().chain(uri.params.iter()) {
+            for (wanted, found) in &mut said {
+                if found.is_none() && name.eq_ignore_ascii_case(wanted) {
+                    *found = Some(value);
+                }
+            }
+        }
+    }
+    let [verified, kind, line, isup_line] = said.map(|(_, value)| value);
+    set(id::FROM_VERSTAT, verified.map_or(f32::NAN, verstat));
+    set(id::FROM_CPC, kind.map_or(f32::NAN, category));
+    set(id::FROM_OLI, line.or(isup_line).and_then(decimal).unwrap_or(f32::NAN));
     set(id::PPI_PRESENT, flag(message.has(HeaderName::PPreferredIdentity)));
     let preferred = message
         .values(HeaderName::PPreferredIdentity)

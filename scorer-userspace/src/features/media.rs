@@ -6,7 +6,7 @@ use super::{
     flag, id, maybe,
     pattern::pattern,
 };
-use crate::sip::Sdp;
+use crate::sip::{Sdp, find};
 
 /// Lines looked at; no offer that is meant has more.
 const LINES: usize = 256;
@@ -85,7 +85,7 @@ impl<'a> Offer<'a> {
         let port = fields.next().and_then(number);
         self.zero_port |= port == Some(0);
         let protocol = fields.next().unwrap_or_default();
-        self.secure |= memchr::memmem::find(protocol, b"SAVP").is_some();
+        self.secure |= protocol.windows(4).any(|part| part == b"SAVP");
         if self.media > 1 {
             return;
         }
@@ -104,13 +104,13 @@ impl<'a> Offer<'a> {
     }
 
     fn attribute(&mut self, value: &'a [u8]) {
-        let colon = value.iter().position(|b| *b == b':');
+        let colon = find(value, b':');
         let (name, rest) = match colon {
             Some(at) => (&value[..at], &value[at + 1..]),
             None => (value, &[][..]),
         };
         // Names tell shapes apart by length and first letters well enough.
-        let head = name.iter().take(6).fold(0u64, |head, b| head << 8 | u64::from(*b));
+        let head = head(value, name.len());
         self.shape = mix(self.shape, head ^ (name.len() as u64) << 56);
         match name {
             b"rtpmap" => self.rtpmap(rest),
@@ -243,6 +243,48 @@ fn number(text: &[u8]) -> Option<u32> {
     Some(text[..digits].iter().fold(0, |n, b| n * 10 + u32::from(b - b'0')))
 }
 
+/// The first six of the `length` bytes that `value` begins with, or fewer, as a number.
+fn head(value: &[u8], length: usize) -> u64 {
+    let length = length.min(6);
+    match value.first_chunk::<8>() {
+        Some(word) if length > 0 => u64::from_be_bytes(*word) >> (64 - 8 * length),
+        _ => value.iter().take(length).fold(0, |head, b| head << 8 | u64::from(*b)),
+    }
+}
+
+/// What stands between blanks.
 fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b' ').filter(|field| !field.is_empty())
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let field;
+            (field, rest) = match find(rest, b' ') {
+                Some(at) => (&rest[..at], &rest[at + 1..]),
+                None => (rest, &[][..]),
+            };
+            if !field.is_empty() {
+                return Some(field);
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{fields, head};
+
+    proptest! {
+        #[test]
+        fn parts_of_a_line(value in "[ a-z:]{0,30}", length in 0..30usize) {
+            let value = value.as_bytes();
+            let plain: Vec<_> = value.split(|b| *b == b' ').filter(|f| !f.is_empty()).collect();
+            prop_assert_eq!(fields(value).collect::<Vec<_>>(), plain);
+            let length = length.min(value.len());
+            let plain = value[..length].iter().take(6).fold(0, |n, b| n << 8 | u64::from(*b));
+            prop_assert_eq!(head(value, length), plain);
+        }
+    }
 }

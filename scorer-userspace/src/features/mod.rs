@@ -26,9 +26,10 @@ pub(crate) use context::address as host_address;
 pub use context::{Call, Parts};
 pub(crate) use date::seconds as date_seconds;
 pub use registry::{COUNT, FeatureDef, Group, Kind, REGISTRY, by_name, id, markdown, names};
+pub(crate) use signature::hex_digits;
 pub use signature::{Fingerprint, Traits};
-pub(crate) use words::listed;
 pub use words::{Said, says, write as write_reason};
+pub(crate) use words::{Saying, listed};
 
 use crate::history::Recall;
 

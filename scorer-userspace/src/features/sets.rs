@@ -1,6 +1,8 @@
 //! Sets of methods and options, as bits. The numbers are part of what models learn:
 //! new names get new bits behind the others.
 
+use crate::sip::same;
+
 const METHODS: [&[u8]; 14] = [
     b"INVITE",
     b"ACK",
@@ -36,9 +38,13 @@ const OPTIONS: [&[u8]; 12] = [
 fn bits<'a>(names: &[&[u8]], values: impl Iterator<Item = &'a [u8]>) -> u16 {
     // A hostile message may name thousands.
     values.take(32).fold(0, |set, value| {
-        let found = names
-            .iter()
-            .position(|name| name.len() == value.len() && name.eq_ignore_ascii_case(value));
+        let first = value.first().map_or(0, |first| first | 0x20);
+        let found = names.iter().position(|name| {
+            // Told by length and first letter before anything is called.
+            name.len() == value.len()
+                && name[0] | 0x20 == first
+                && (same(name, value) || name.eq_ignore_ascii_case(value))
+        });
         found.map_or(set, |bit| set | 1 << bit)
     })
 }

@@ -98,25 +98,41 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Adds the text to `out`, without what formatting costs.
     pub fn write(&self, out: &mut Vec<u8>) {
-        fn hex(out: &mut Vec<u8>, before: &[u8], value: u64, digits: u32) {
-            out.extend_from_slice(before);
-            for place in (0..digits).rev() {
-                out.push(b"0123456789abcdef"[(value >> (4 * place) & 15) as usize]);
-            }
-        }
+        let digit = |value: u8| hex_digits(u64::from(value))[15];
         let [branch, call_id, tag] = self.grammars;
-        out.extend_from_slice(b"s1");
-        out.push(self.transport as u8);
-        hex(out, b"_b", u64::from(branch), 1);
-        hex(out, b"c", u64::from(call_id), 1);
-        hex(out, b"t", u64::from(tag), 1);
-        out.extend_from_slice(&[b'_', b'f', b'0' + self.family / 10 % 10, b'0' + self.family % 10]);
-        hex(out, b"_a", u64::from(self.allow), 4);
-        hex(out, b"_o", u64::from(self.supported), 4);
-        for part in [self.order, self.offer, self.profile] {
-            hex(out, b"_", part, 16);
-        }
+        let mut text = *b"s1u_b0c0t0_f00_a0000_o0000_";
+        text[2] = self.transport as u8;
+        (text[5], text[7], text[9]) = (digit(branch), digit(call_id), digit(tag));
+        (text[12], text[13]) = (b'0' + self.family / 10 % 10, b'0' + self.family % 10);
+        text[16..20].copy_from_slice(&hex_digits(u64::from(self.allow))[12..]);
+        text[22..26].copy_from_slice(&hex_digits(u64::from(self.supported))[12..]);
+        out.extend_from_slice(&text);
+        let mut text = [b'_'; 50];
+        text[..16].copy_from_slice(&hex_digits(self.order));
+        text[17..33].copy_from_slice(&hex_digits(self.offer));
+        text[34..].copy_from_slice(&hex_digits(self.profile));
+        out.extend_from_slice(&text);
     }
+}
+
+/// Sixteen hexadecimal digits, lower case.
+pub(crate) fn hex_digits(value: u64) -> [u8; 16] {
+    // The halves of bytes in the order they are written, then all digits at once:
+    // above nine the letters begin.
+    let spread = |half: u32| {
+        let x = u64::from(half);
+        let x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+        let x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+        (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f
+    };
+    let digits = |x: u64| {
+        let letters = (x + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        (x + 0x3030_3030_3030_3030 + letters * 0x27).to_be_bytes()
+    };
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&digits(spread((value >> 32) as u32)));
+    text[8..].copy_from_slice(&digits(spread(value as u32)));
+    text
 }
 
 impl fmt::Display for Fingerprint {
@@ -124,5 +140,21 @@ impl fmt::Display for Fingerprint {
         let mut text = Vec::with_capacity(96);
         self.write(&mut text);
         f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::hex_digits;
+
+    proptest! {
+        #[test]
+        fn digits(value in any::<u64>(), shift in 0..64u32) {
+            let value = value >> shift;
+            let plain = format!("{value:016x}");
+            prop_assert_eq!(&hex_digits(value)[..], plain.as_bytes());
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The packet that carried the message.
 
-use super::{Call, Vector, context::address, flag, id, maybe};
+use std::net::IpAddr;
+
+use super::{Call, Vector, flag, id, maybe};
 use crate::capture::Transport;
 
 pub(super) fn fill(call: &Call<'_>, out: &mut Vector) {
@@ -23,11 +25,9 @@ pub(super) fn fill(call: &Call<'_>, out: &mut Vector) {
     set(id::VLAN, meta.vlan.map_or(f32::NAN, f32::from));
     set(id::TUNNELLED, flag(meta.tunnelled));
     set(id::TCP_REUSED, maybe(meta.stream_messages.map(|before| before > 0)));
-    let differs = |host: Option<&[u8]>| {
-        maybe(host.and_then(address).map(|claimed| claimed != meta.source.ip()))
-    };
-    set(id::SOURCE_VIA_DIFFERS, differs(call.parts.via.map(|via| via.host)));
-    set(id::SOURCE_CONTACT_DIFFERS, differs(call.parts.contact.map(|contact| contact.uri.host)));
+    let differs = |claimed: Option<IpAddr>| maybe(claimed.map(|ip| ip != meta.source.ip()));
+    set(id::SOURCE_VIA_DIFFERS, differs(call.parts.via_address));
+    set(id::SOURCE_CONTACT_DIFFERS, differs(call.parts.contact_address));
 }
 
 /// The value the sender's stack started from.

@@ -168,15 +168,31 @@ pub struct Said {
     pub named: bool,
 }
 
+/// What every feature's values say; to be had once for many.
+#[derive(Clone, Copy)]
+pub(crate) struct Saying(&'static [Words]);
+
+impl Saying {
+    pub(crate) fn new() -> Self {
+        Self(&TABLE.features)
+    }
+
+    /// See [`says`].
+    #[inline]
+    pub(crate) fn of(self, feature: u16, value: f32) -> Option<Said> {
+        let Words { when, text, otherwise, .. } = self.0.get(usize::from(feature))?;
+        Some(if when.holds(value) {
+            Said { text: *text, named: *when != When::Any }
+        } else {
+            Said { text: *otherwise, named: false }
+        })
+    }
+}
+
 /// What a value says; `None` for an unknown feature. Features that say the same give one
 /// reason.
 pub fn says(feature: u16, value: f32) -> Option<Said> {
-    let Words { when, text, otherwise, .. } = TABLE.features.get(usize::from(feature))?;
-    Some(if when.holds(value) {
-        Said { text: *text, named: *when != When::Any }
-    } else {
-        Said { text: *otherwise, named: false }
-    })
+    Saying::new().of(feature, value)
 }
 
 /// The same in words, added to `out`. They are plain ASCII without quotes.

@@ -33,6 +33,7 @@ pub use decay::HALF_LIVES;
 pub use dialog::{Change, Event, Progress, Seen, Taken};
 pub use entry::Known;
 pub use keys::CallKeys;
+pub(crate) use pages::prefetch;
 pub use profile::Person;
 pub use small::Few;
 pub use snapshot::{Cursor, SnapshotError, Writer, save};

@@ -19,11 +19,13 @@ use scorer_common::{
 use xdp::nic::NicIndex;
 
 use super::{
-    InlineError, Judge, JudgeConfig, Worker, device, local::Pair, port::Port, shared::Shared,
+    InlineError, Judge, JudgeConfig, Worker, device, local::Pair, port::Port, service::Service,
+    shared::Shared,
 };
 use crate::tap::{
     CounterReader, Pins, TapConfig, TapError,
     attach::{consumer, load, make_promiscuous, program, take},
+    spin::Spin,
 };
 
 /// Where INVITEs go on.
@@ -268,9 +270,10 @@ fn worker(
         let port = open((&pair.inner, inner), 0, false, false)?;
         (Some(pair), port, mtu(carrier.0)?)
     };
-    let shared = Shared::new(&take(ebpf, maps::BEAT)?, &take(ebpf, maps::BACKLOGS)?)?;
+    let service = Service::new(config.budget);
+    let mut shared = Shared::new(&take(ebpf, maps::BEAT)?, &take(ebpf, maps::BACKLOGS)?)?;
     for port in &ports {
-        shared.taken_all(port.queue());
+        shared.taken_all(port.queue(), service.spare());
         sockets
             .set(port.queue(), port.raw_fd(), 0)
             .map_err(|source| TapError::map(maps::SOCKETS, source))?;
@@ -298,7 +301,8 @@ fn worker(
         deadline: config.deadline,
         budget: config.budget,
         cpu: tap.cpu,
-        spin: tap.spin,
+        spin: Spin::new(tap.spin, tap.spin_busy),
+        service,
     };
     Ok((worker, counters))
 }

@@ -179,8 +179,20 @@ impl Judge {
         plan
     }
 
+    /// The same of an INVITE that [`Self::judge`] passed on before it was scored, its
+    /// time being up when it came.
+    pub fn scored_after(&mut self, frame: &[u8]) {
+        if self.fresh.is_some() {
+            let forged = self.stats.forged;
+            self.late(frame);
+            // Counted when it was sent.
+            self.stats.forged = forged;
+        }
+    }
+
     /// Decides about a frame. Whether [`Self::note`] was called since the last one
-    /// tells whether its INVITE is seen for the first time.
+    /// tells whether its INVITE is seen for the first time. An INVITE of which nothing
+    /// is known goes on without forged headers.
     pub fn judge(&mut self, frame: &[u8]) -> Plan {
         let fresh = self.fresh.take();
         let Some(layers) = Layers::of(frame) else {
@@ -217,7 +229,9 @@ impl Judge {
         if let (Method::Invite, Some(fresh)) = (method, fresh) {
             self.decide(key, uri, fresh);
         }
-        let Some(decided) = self.memory.get(key) else { return Plan::On };
+        let Some(decided) = self.memory.get(key) else {
+            return self.unknown(frame, layers, message, method);
+        };
         // One cheap copy (two reference counts), so that the rest can use self.
         let decided = decided.clone();
         match method {
@@ -230,6 +244,25 @@ impl Judge {
             Method::Ack => self.ack(frame, layers, message, uri, &decided),
             _ => Plan::On,
         }
+    }
+
+    /// Passes on what was never decided about.
+    fn unknown(
+        &mut self,
+        frame: &[u8],
+        layers: &Layers,
+        message: &Message<'_>,
+        method: Method,
+    ) -> Plan {
+        let name = self.config.header.as_bytes();
+        if method != Method::Invite || self.config.observe || !edit::has(message, name) {
+            return Plan::On;
+        }
+        self.line.clear();
+        self.uri.clear();
+        let plan = self.write(frame, layers, message);
+        self.stats.forged += u64::from(plan == Plan::OnChanged);
+        plan
     }
 
     /// Remembers what is to be done with an INVITE.

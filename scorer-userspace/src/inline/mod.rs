@@ -15,6 +15,7 @@ mod local;
 mod memory;
 mod port;
 mod reject;
+mod service;
 mod shared;
 mod worker;
 

@@ -21,6 +21,9 @@ use crate::tap::TapError;
 pub(super) struct Shared {
     beat: MmapMut,
     backlogs: MmapMut,
+    /// By how many frames each queue's count of taken ones lags behind, so that fewer
+    /// may wait than the kernel's bound ([`scorer_common::steer::BACKLOG`]).
+    spare: [u64; QUEUES as usize],
 }
 
 fn map(map: &Map, name: &'static str, length: usize) -> Result<MmapMut, TapError> {
@@ -39,6 +42,7 @@ impl Shared {
         Ok(Self {
             beat: map(beat, maps::BEAT, size_of::<Beat>())?,
             backlogs: map(backlogs, maps::BACKLOGS, QUEUES as usize * size_of::<Backlog>())?,
+            spare: [0; QUEUES as usize],
         })
     }
 
@@ -48,16 +52,21 @@ impl Shared {
         word(&self.beat, 0).store(deadline, Ordering::Relaxed);
     }
 
-    /// Tells that `count` more frames of a queue were taken.
-    pub(super) fn taken(&self, queue: u32, count: u64) {
+    /// Tells that one more frame of a queue was taken, and that `spare` fewer than the
+    /// kernel's bound may wait.
+    pub(super) fn taken(&mut self, queue: u32, spare: u64) {
+        let before = std::mem::replace(&mut self.spare[queue as usize], spare);
         let taken = word(&self.backlogs, 2 * queue as usize + 1);
+        let count = before.wrapping_sub(spare).wrapping_add(1);
         taken.store(taken.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
     /// Tells that nothing of a queue waits: what was counted wrongly, or was lost with
-    /// an earlier socket, counts no more.
-    pub(super) fn taken_all(&self, queue: u32) {
+    /// an earlier socket, counts no more. `spare` as in [`Self::taken`].
+    pub(super) fn taken_all(&mut self, queue: u32, spare: u64) {
+        self.spare[queue as usize] = spare;
         let sent = word(&self.backlogs, 2 * queue as usize).load(Ordering::Relaxed);
+        let sent = sent.wrapping_sub(spare);
         let taken = word(&self.backlogs, 2 * queue as usize + 1);
         // Looked at in every turn: the kernel keeps its cache line unless it must not.
         if taken.load(Ordering::Relaxed) != sent {

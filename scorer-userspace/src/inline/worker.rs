@@ -14,12 +14,13 @@ use super::{
     Judge, JudgeStats, Plan,
     local::Pair,
     port::{Port, take_stamp},
+    service::Service,
     shared::Shared,
 };
 use crate::{
     capture::{Frame, LinkType},
     engine::Assessment,
-    tap::{Consumer, TapError, clock::Clock, consumer::pin, monotonic},
+    tap::{Consumer, TapError, clock::Clock, consumer::pin, monotonic, spin::Spin},
     time::Timestamp,
 };
 
@@ -57,7 +58,8 @@ pub struct Worker {
     pub(super) deadline: Duration,
     pub(super) budget: Duration,
     pub(super) cpu: Option<usize>,
-    pub(super) spin: Duration,
+    pub(super) spin: Spin,
+    pub(super) service: Service,
 }
 
 impl std::fmt::Debug for Worker {
@@ -75,6 +77,11 @@ const CHORES: Duration = Duration::from_millis(50);
 
 /// Passes over the sockets between two looks at the rings, which can wait.
 const RING_TURN: u32 = 4;
+/// Records of the rings at a time: INVITEs at the sockets wait meanwhile.
+const RING_BATCH: u32 = 16;
+/// Frames scored before those that are done leave: a system call takes as long as
+/// half a score.
+const SEND_TURN: usize = 4;
 
 impl Worker {
     /// Runs on the calling thread until `stop`; then INVITEs go on in the kernel. When
@@ -92,16 +99,16 @@ impl Worker {
             pin(cpu)?;
         }
         let mut clock = Clock::new();
-        let mut busy = Instant::now();
         let mut chores = Instant::now();
         let mut armed = false;
         let mut turn = 0;
         loop {
             self.beat();
-            let mut found = self.sockets(&mut clock, scoring);
+            let steered = self.sockets(&mut clock, scoring);
+            let mut found = steered;
             turn += 1;
             if !found || turn % RING_TURN == 0 {
-                found |= self.consumer.drain(&mut clock, &mut |frame, stamp| {
+                found |= self.consumer.drain(&mut clock, RING_BATCH, &mut |frame, stamp| {
                     scoring.frame(frame, stamp, &mut |_| {});
                 });
             }
@@ -113,8 +120,9 @@ impl Worker {
                 scoring.stats(self.judge.stats(), self.lost());
                 self.onwards.flush();
             }
+            let now = Instant::now();
             if found {
-                busy = Instant::now();
+                self.spin.found(now, steered);
                 if armed {
                     self.consumer.disarm()?;
                     armed = false;
@@ -124,7 +132,7 @@ impl Worker {
             if stop.load(Ordering::Acquire) {
                 break;
             }
-            if busy.elapsed() < self.spin {
+            if self.spin.goes_on(now) {
                 std::hint::spin_loop();
                 continue;
             }
@@ -189,21 +197,31 @@ impl Worker {
         let mut found = false;
         for i in 0..self.ports.len() {
             let count = self.ports[i].receive();
+            let spare = self.service.spare();
             if count == 0 {
-                self.shared.taken_all(self.ports[i].queue());
+                self.shared.taken_all(self.ports[i].queue(), spare);
                 continue;
             }
             found = true;
-            self.shared.taken(self.ports[i].queue(), count as u64);
+            let start = monotonic();
+            let mut done = 0;
             while let Some(mut packet) = self.ports[i].next() {
                 let stamp = take_stamp(&mut packet);
                 self.packet(i, &packet, stamp, clock, scoring);
                 self.ports[i].release(packet);
+                // What is in the batch still waits.
+                self.shared.taken(self.ports[i].queue(), spare);
                 self.beat();
+                done += 1;
+                if done % SEND_TURN == 0 {
+                    self.ports[i].flush();
+                    self.onwards.flush();
+                }
             }
             self.ports[i].refill();
             self.ports[i].flush();
             self.onwards.flush();
+            self.service.took(monotonic() - start, count);
         }
         found
     }
@@ -228,22 +246,35 @@ impl Worker {
             scan: None,
         };
         if now - stamp > budget {
-            // Late already: on with it, and scored after, so that the history is whole.
-            // A forged risk header goes on with it.
-            send_on(&mut self.onwards, self.pair.as_ref(), bytes);
+            // Late already: on with it, but for what was decided before and for forged
+            // headers, and scored after, so that the history is whole.
+            let plan = self.judge.judge(bytes);
+            self.carry_out(plan, port, bytes);
             self.onwards.flush();
             let Self { judge, .. } = self;
             scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
-            self.judge.late(bytes);
-            return;
-        }
-        let Self { judge, .. } = self;
-        scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
-        let plan = if monotonic() - stamp > budget {
-            self.judge.late(bytes)
+            self.judge.scored_after(bytes);
         } else {
-            self.judge.judge(bytes)
-        };
+            let Self { judge, .. } = self;
+            scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
+            let plan = if monotonic() - stamp > budget {
+                self.judge.late(bytes)
+            } else {
+                self.judge.judge(bytes)
+            };
+            self.carry_out(plan, port, bytes);
+        }
+        if let Some(call) = self.judge.take_followed() {
+            let until = Follow { until: monotonic() + FOLLOWED_FOR };
+            // A full table makes room. A failure costs the call its ACK or CANCEL.
+            if let Err(error) = self.followed.insert(call, until, 0) {
+                log::debug!("a call cannot be followed: {error}");
+            }
+        }
+    }
+
+    /// Sends a frame where it is to go.
+    fn carry_out(&mut self, plan: Plan, port: usize, bytes: &[u8]) {
         match plan {
             Plan::On => send_on(&mut self.onwards, self.pair.as_ref(), bytes),
             Plan::OnChanged => {
@@ -254,13 +285,6 @@ impl Worker {
                 ports[port].send([judge.out(), &[]]);
             }
             Plan::Nowhere => {}
-        }
-        if let Some(call) = self.judge.take_followed() {
-            let until = Follow { until: monotonic() + FOLLOWED_FOR };
-            // A full table makes room. A failure costs the call its ACK or CANCEL.
-            if let Err(error) = self.followed.insert(call, until, 0) {
-                log::debug!("a call cannot be followed: {error}");
-            }
         }
     }
 }

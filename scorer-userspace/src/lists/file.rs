@@ -13,6 +13,8 @@ use super::{Entry, List, ListError};
 
 /// Longest line, bytes.
 const LINE: u64 = 4_096;
+/// Names of the columns, in their order.
+pub const COLUMNS: [&str; 7] = ["list", "value", "reason", "author", "created", "expires", "from"];
 
 /// A line's entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +52,8 @@ impl<R: BufRead> Rows<R> {
     }
 
     /// The next entry, or what is wrong with the next line; with the line's number.
-    /// Empty lines, those that begin with `#` and the names of the columns are passed
-    /// over. `None` at the end.
+    /// Empty lines, those that begin with `#` and, in the first line, the names of the
+    /// columns are passed over. `None` at the end.
     ///
     /// # Errors
     /// When the file cannot be read on.
@@ -68,7 +70,13 @@ impl<R: BufRead> Rows<R> {
             }
             let text = self.text.trim_ascii();
             let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-            let names = self.line == 1 && text.starts_with(b"list,");
+            let names = self.line == 1
+                && text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"list,"));
+            if names && !are_columns(text) {
+                let columns = COLUMNS.join(",");
+                let what = format!("names other columns than {columns}, which have this order");
+                return Ok(Some((self.line, Err(what))));
+            }
             if !(text.is_empty() || text.starts_with(b"#") || names) {
                 break;
             }
@@ -93,7 +101,18 @@ impl<R: BufRead> Rows<R> {
     }
 }
 
+/// Whether a line names the columns, or the first of them.
+fn are_columns(line: &[u8]) -> bool {
+    let mut names = line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let known = COLUMNS.iter().zip(&mut names);
+    known.fold(true, |same, (column, name)| same && name.eq_ignore_ascii_case(column.as_bytes()))
+        && names.next().is_none()
+}
+
 fn row(text: &str) -> Result<Row<'_>, String> {
+    if !text.contains(',') {
+        return Err("has no comma; a line is LIST,VALUE and perhaps more".to_owned());
+    }
     let fields = fields(text)?;
     let field = |at: usize| fields.get(at).cloned().unwrap_or(Cow::Borrowed(""));
     let name = field(0);
@@ -126,8 +145,8 @@ fn row(text: &str) -> Result<Row<'_>, String> {
             .to_owned());
     }
     (row.reason, row.author, row.from) = (field(2), field(3), field(6));
-    row.created = moment(&field(4)).map_err(|what| format!("created {what}"))?;
-    row.expires = moment(&field(5)).map_err(|what| format!("expires {what}"))?;
+    row.created = moment(&field(4), Day::Start).map_err(|what| format!("created {what}"))?;
+    row.expires = moment(&field(5), Day::End).map_err(|what| format!("expires {what}"))?;
     Ok(row)
 }
 
@@ -135,6 +154,11 @@ fn row(text: &str) -> Result<Row<'_>, String> {
 fn fields(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
     if !text.contains('"') {
         return Ok(text.split(',').map(|field| Cow::Borrowed(field.trim())).collect());
+    }
+    if memchr::memchr_iter(b'"', text.as_bytes()).count() % 2 == 1 {
+        return Err(
+            "has a double quote that is not closed; one within quotes is doubled".to_owned()
+        );
     }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -149,17 +173,29 @@ fn fields(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
     }
 }
 
-/// A time: `2026-12-31T12:00:00Z`, the end of a day `2026-12-31` (UTC), or none.
-fn moment(text: &str) -> Result<Option<i64>, String> {
+/// Which moment a day stands for.
+#[derive(Clone, Copy)]
+enum Day {
+    Start,
+    End,
+}
+
+/// A time: `2026-12-31T12:00:00Z`, the start or end of a day `2026-12-31` (UTC), or none.
+fn moment(text: &str, of_day: Day) -> Result<Option<i64>, String> {
     if text.is_empty() || text == "never" {
         return Ok(None);
     }
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Some(at.as_second()));
     }
-    let day = text.parse::<jiff::civil::Date>().ok();
-    let end = day.and_then(|day| day.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok());
-    end.map(|end| Some(end.timestamp().as_second())).ok_or_else(|| {
+    let at = text.parse::<jiff::civil::Date>().ok().and_then(|day| {
+        let midnight = match of_day {
+            Day::Start => day,
+            Day::End => day.tomorrow().ok()?,
+        };
+        midnight.to_zoned(jiff::tz::TimeZone::UTC).ok()
+    });
+    at.map(|at| Some(at.timestamp().as_second())).ok_or_else(|| {
         "must be a date or a time, such as 2026-12-31 or 2026-12-31T12:00:00Z".to_owned()
     })
 }
@@ -176,7 +212,7 @@ pub fn parse_expiry(text: &str, now: i64) -> Result<Option<i64>, String> {
             return Ok(Some(now.saturating_add(i64::from(count) * seconds)));
         }
     }
-    moment(text).map_err(|_| {
+    moment(text, Day::End).map_err(|_| {
         "must be a date, a time, or such as 30d, 12h, 90m: 2026-12-31, 2026-12-31T12:00:00Z"
             .to_owned()
     })
@@ -234,7 +270,8 @@ mod tests {
         let text = format!(
             "\u{feff}list,value,reason,author,created,expires,from\n# mine\n\ndeny_number, +442079460001 ,\"rude, twice\",ann\n\
              deny_numer,+44\n{long}\ndeny_range,+4416329,,,2026-01-01,tomorrow\nallow_number,1,2,3,,,7,8\n\
-             deny_source,192.0.2.1,,,2026-01-01T00:00:00Z,2026-12-31,\nconsortium,+442079460003,3,x\ndeny_trunk,a"
+             deny_source,192.0.2.1,,,2026-01-01T00:00:00Z,2026-12-31,\nconsortium,+442079460003,3,x\ndeny_trunk,a\n\
+             deny_trunk;b\ndeny_trunk,b,\"open\n"
         );
         let (good, bad) = all(text.as_bytes());
         assert_eq!(
@@ -245,11 +282,25 @@ mod tests {
                 ("a".into(), String::new())
             ]
         );
-        assert_eq!(bad, [5, 6, 7, 8, 10]);
+        assert_eq!(bad, [5, 6, 7, 8, 10, 12, 13]);
         assert_eq!(
             all(b"deny_trunk,\xff\ndeny_trunk,a"),
             (vec![("a".into(), String::new())], vec![1])
         );
+    }
+
+    #[test]
+    fn columns_by_name() {
+        let of = |names: &str| all(format!("{names}\ndeny_trunk,a\n").as_bytes()).1;
+        for good in ["list,value", "List, Value,REASON", &super::COLUMNS.join(",")] {
+            assert_eq!(of(good), [0; 0], "{good}");
+        }
+        // Read in another order they would be taken for one another.
+        for bad in ["list,value,author,reason", "list,number", "list,", "list,value,,"] {
+            assert_eq!(of(bad), [1], "{bad}");
+        }
+        let more = format!("{},note", super::COLUMNS.join(","));
+        assert_eq!(of(&more), [1]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     env::{Trunks, contains, prefix},
+    history::prefetch,
     number::DIGITS_PACKED,
     steps::Steps,
 };
@@ -100,11 +101,29 @@ impl Index {
         self.kept.len()
     }
 
+    /// Has on its way from memory what the look-ups of a call will read: numbers
+    /// ([`Number::packed`], 0 for none), fingerprint and profile.
+    ///
+    /// [`Number::packed`]: crate::number::Number::packed
+    pub(super) fn prefetch(&self, numbers: [u64; 2], (fingerprint, profile): (u64, u64)) {
+        for packed in numbers {
+            self.numbers.prefetch(packed);
+        }
+        self.fingerprints.prefetch(fingerprint);
+        self.profiles.prefetch(profile);
+    }
+
     /// Calls `each` with entries that name this number ([`crate::number::Number::packed`]
     /// and `aligned`), and are not over at `now`, seconds since 1970.
-    pub(super) fn number(&self, packed: u64, aligned: u64, now: u32, each: &mut dyn FnMut(Found)) {
-        self.chain(self.numbers.get(packed), DIGITS_PACKED as u8 + 1, now, each);
+    pub(super) fn number(
+        &self,
+        (packed, aligned): (u64, u64),
+        now: u32,
+        each: &mut dyn FnMut(Found),
+    ) {
+        // First what the cache holds.
         self.blocks(&self.ranges, aligned, now, each);
+        self.chain(self.numbers.get(packed), DIGITS_PACKED as u8 + 1, now, each);
     }
 
     /// The same for a fingerprint, a profile, a source address and a trunk.
@@ -116,12 +135,12 @@ impl Index {
         now: u32,
         each: &mut dyn FnMut(Found),
     ) {
-        self.chain(self.fingerprints.get(fingerprint), 0, now, each);
-        self.chain(self.profiles.get(profile), 0, now, each);
         match source {
             IpAddr::V4(v4) => self.blocks(&self.v4, u32::from(v4), now, each),
             IpAddr::V6(v6) => self.blocks(&self.v6, u128::from(v6), now, each),
         }
+        self.chain(self.fingerprints.get(fingerprint), 0, now, each);
+        self.chain(self.profiles.get(profile), 0, now, each);
         let trunk = trunk.and_then(|trunk| self.trunks.get(usize::from(trunk)));
         self.chain(trunk.copied().unwrap_or(NONE), 0, now, each);
     }
@@ -239,6 +258,12 @@ impl Table {
                 known if known == key => return self.ids[slot],
                 _ => slot = (slot + 1) & (self.keys.len() - 1),
             }
+        }
+    }
+
+    fn prefetch(&self, key: u64) {
+        if !self.keys.is_empty() && key != 0 {
+            prefetch(&self.keys[Self::slot(key, self.shift)]);
         }
     }
 

@@ -19,10 +19,10 @@ use self::index::{Builder, Found, Index};
 use crate::{env::Trunks, number::Number, time::Timestamp};
 
 pub use self::{
-    file::{Row, Rows, parse_expiry},
+    file::{COLUMNS, Row, Rows, parse_expiry},
     names::{List, ListSet},
-    store::{Audit, Follower, News, Store, StoreError, Stored},
-    value::{Value, read as read_value},
+    store::{Audit, Follower, Imported, News, Store, StoreError, Stored},
+    value::{Value, is_national, read as read_value},
 };
 pub(crate) use self::{
     index::names_of,
@@ -276,14 +276,16 @@ impl Lists {
             return hits;
         }
         let now = (query.now.0 / 1_000_000_000).min(u64::from(u32::MAX) - 1) as u32;
-        let shown = query.shown.map(|number| self.number(number, now, &mut hits));
-        let network = match (query.shown, query.network) {
-            (Some(shown), Some(network)) if shown.packed() == network.packed() => None,
-            (_, network) => network.map(|number| self.number(number, now, &mut hits)),
-        };
+        let key = (query.fingerprint, query.profile);
+        let shown = query.shown.map(Number::keys);
+        // The same number is asked about once.
+        let network = query.network.map(Number::keys).filter(|keys| shown != Some(*keys));
+        let packed = [shown, network].map(|keys| keys.map_or(0, |(packed, _)| packed));
+        self.loaded.prefetch(packed, key);
+        let shown = shown.map(|keys| self.number(keys, now, &mut hits));
+        let network = network.map(|keys| self.number(keys, now, &mut hits));
         let mut source = Sides::default();
         let mut rest = Sides::default();
-        let key = (query.fingerprint, query.profile);
         for changed in [false, true] {
             let each = &mut |found: Found| {
                 if self.is_stale(changed, &found) {
@@ -313,11 +315,10 @@ impl Lists {
         hits
     }
 
-    fn number(&self, number: &Number, now: u32, hits: &mut Hits) -> Sides {
+    fn number(&self, keys: (u64, u64), now: u32, hits: &mut Hits) -> Sides {
         let mut sides = Sides::default();
-        let (packed, aligned) = (number.packed(), number.aligned());
         for changed in [false, true] {
-            self.index(changed).number(packed, aligned, now, &mut |found| {
+            self.index(changed).number(keys, now, &mut |found| {
                 if self.is_stale(changed, &found) {
                     return;
                 }

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, params};
 
-use super::{Entry, List, ListError, file, read_value};
+use super::{Entry, List, ListError, file, is_national, read_value};
 
 /// How long a change waits for another process that holds the file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,13 +25,12 @@ const FEW: i64 = 5_000;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database.
-    #[error("the list store {}: {source}{}", path.display(), advice(source))]
+    #[error("the list store {}: {error}{}", path.display(), advice(error))]
     Database {
         /// Where.
         path: PathBuf,
-        /// Why.
-        #[source]
-        source: rusqlite::Error,
+        /// Why; all of it stands in the message.
+        error: rusqlite::Error,
     },
     /// There is none.
     #[error("there is no list store {}; `scorer list add` makes it", path.display())]
@@ -45,14 +44,9 @@ pub enum StoreError {
     /// A file that cannot be read.
     #[error("cannot read the file: {0}")]
     Read(#[from] std::io::Error),
-    /// A file with a line that cannot be, where all must be good.
-    #[error("nothing was imported: line {line} {what}")]
-    Line {
-        /// From 1.
-        line: u64,
-        /// What is wrong.
-        what: String,
-    },
+    /// A file with lines that cannot be, where all must be good; nothing of it was added.
+    #[error("nothing was imported: {} of its lines are wrong", .0.wrong)]
+    Refused(Box<Imported>),
 }
 
 fn advice(error: &rusqlite::Error) -> &'static str {
@@ -60,7 +54,7 @@ fn advice(error: &rusqlite::Error) -> &'static str {
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase, ReadOnly,
     };
     match error.sqlite_error_code() {
-        Some(DatabaseBusy | DatabaseLocked) => "; another process holds it",
+        Some(DatabaseBusy | DatabaseLocked) => "; another process holds it, try again",
         Some(DatabaseCorrupt | NotADatabase) => {
             "; restore it from a backup, or `sqlite3 FILE .recover` what can be saved"
         }
@@ -139,6 +133,8 @@ pub struct Imported {
     pub changed: u64,
     /// Entries that were there just so.
     pub same: u64,
+    /// Numbers without a country code among all of these ([`is_national`]).
+    pub national: u64,
     /// Lines that were passed over.
     pub wrong: u64,
     /// The first of them, and what is wrong.
@@ -188,7 +184,7 @@ impl Store {
     /// # Errors
     /// When it is no such database or cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database { path: path.to_owned(), source };
+        let failed = |error| StoreError::Database { path: path.to_owned(), error };
         let database = Connection::open(path).map_err(failed)?;
         database.busy_timeout(PATIENCE).map_err(failed)?;
         // Readers do not wait for a writer; what was said survives a crash.
@@ -202,7 +198,7 @@ impl Store {
     /// # Errors
     /// When there is none, or no such database.
     pub fn look(path: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database { path: path.to_owned(), source };
+        let failed = |error| StoreError::Database { path: path.to_owned(), error };
         if !path.exists() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
@@ -222,7 +218,7 @@ impl Store {
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
         let path = self.path.clone();
-        move |source| StoreError::Database { path: path.clone(), source }
+        move |error| StoreError::Database { path: path.clone(), error }
     }
 
     /// Adds an entry, or makes it another; true when it is new. Its value may be in any
@@ -277,7 +273,7 @@ impl Store {
     /// when `strict`, nothing is imported. `by` and `now` stand for what is missing.
     ///
     /// # Errors
-    /// Those of the file and of the database; [`StoreError::Line`] when strict.
+    /// Those of the file and of the database; [`StoreError::Refused`] when strict.
     pub fn import(
         &mut self,
         from: impl std::io::BufRead,
@@ -292,9 +288,6 @@ impl Store {
         let mut rows = file::Rows::new(from);
         while let Some((line, row)) = rows.next_row()? {
             let entry = row.and_then(|row| {
-                if row.list == List::Consortium {
-                    return Err("is a consortium's, which stands in lists.files".to_owned());
-                }
                 let entry = Stored {
                     list: row.list,
                     value: row.value.into_owned(),
@@ -311,14 +304,16 @@ impl Store {
                 checked(Cow::Owned(entry), home)
             });
             match entry {
+                // It is only read on, for what else is wrong.
+                Ok(_) if strict && done.wrong > 0 => {}
                 Ok(entry) => {
+                    done.national += u64::from(is_national(entry.list, &entry.value));
                     match put(&transaction, &entry, (by, now), Some("import")).map_err(&failed)? {
                         Done::Added => done.added += 1,
                         Done::Changed => done.changed += 1,
                         Done::Same => done.same += 1,
                     }
                 }
-                Err(what) if strict => return Err(StoreError::Line { line, what }),
                 Err(what) => {
                     done.wrong += 1;
                     if done.told.len() < TOLD {
@@ -326,6 +321,10 @@ impl Store {
                     }
                 }
             }
+        }
+        if strict && done.wrong > 0 {
+            // The transaction ends with nothing of it done.
+            return Err(StoreError::Refused(Box::new(done)));
         }
         transaction.commit().map_err(failed)?;
         Ok(done)
@@ -454,6 +453,10 @@ enum Done {
 
 /// An entry with its value in the one form.
 fn checked(mut entry: Cow<'_, Stored>, home: Option<u16>) -> Result<Cow<'_, Stored>, String> {
+    if entry.list == List::Consortium {
+        // A store does not know who shares it, and since when.
+        return Err("numbers of a consortium stand in lists.files, not in the store".to_owned());
+    }
     let (_, value) = read_value(entry.list, &entry.value, home).map_err(str::to_owned)?;
     if entry.value != value {
         entry.to_mut().value = value;

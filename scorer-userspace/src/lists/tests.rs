@@ -318,9 +318,10 @@ fn files_come_in_and_go_out() {
             ("deny_number".into(), "+441632960001".into())
         ]
     );
-    let strict = "deny_number,+441632960009\ndeny_number,alice\n";
+    let strict = "deny_number,+441632960009\ndeny_number,alice\ndeny_trunk\n";
     let error = store.import(strict.as_bytes(), "ann", 5, HOME, true).expect_err("strict");
-    assert!(matches!(error, StoreError::Line { line: 2, .. }), "{error}");
+    let StoreError::Refused(refused) = &error else { panic!("{error}") };
+    assert_eq!(refused.told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3], "{error}");
     assert_eq!(all(&store).len(), 2, "nothing of it is there");
 }
 

@@ -78,20 +78,28 @@ fn range(text: &str, home: Option<u16>) -> Result<(Value, String), &'static str>
     if first.len() != last.len() || first > last {
         return Err(WRONG);
     }
-    let mut kept = format!("+{first}");
+    let plus = |digits: &str| if digits.starts_with('0') { "" } else { "+" };
+    let mut kept = format!("{}{first}", plus(&first));
     if first != last {
         // Writing to a String cannot fail.
-        let _ = write!(kept, "-+{last}");
+        let _ = write!(kept, "-{}{last}", plus(&last));
     }
     let (low, high) = (span(&first), span(&last));
     Ok((Value::Range(low.0, high.1), kept))
 }
 
+/// Whether a number or range that is kept as `text` has no country code: such a one names
+/// only calls that are signalled as it stands. Short codes have none.
+pub fn is_national(list: List, text: &str) -> bool {
+    list.personal() && !text.starts_with('+') && (text.starts_with('0') || text.len() > 6)
+}
+
 /// Leading digits of numbers with their country code: `+44…`, `0044…`, `44…`, or, with
-/// `home`, `0…`.
+/// `home`, `0…`; without `home` those stay as they are. No country code begins with 0.
 pub(crate) fn leading(text: &str, home: Option<u16>) -> Option<String> {
     let text = text.trim();
     let digits = match (text.strip_prefix('+').or_else(|| text.strip_prefix("00")), home) {
+        (Some(digits), _) if digits.starts_with('0') => return None,
         (Some(digits), _) => digits.to_owned(),
         (None, Some(home)) if text.starts_with('0') => format!("{home}{}", &text[1..]),
         (None, _) => text.to_owned(),
@@ -153,7 +161,7 @@ fn hash(text: &str, part: usize) -> Result<(Value, String), &'static str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Value, read};
+    use super::{Value, is_national, read};
     use crate::lists::List;
 
     fn kept(list: List, text: &str, home: Option<u16>) -> Option<String> {
@@ -179,6 +187,9 @@ mod tests {
                 "{form}"
             );
         }
+        // Without a country code it stays so, and is given one when it is read with it.
+        assert_eq!(kept(List::DenyRange, "016329", None).as_deref(), Some("016329"));
+        assert!(is_national(List::DenyRange, "016329") && !is_national(List::DenyNumber, "999"));
         assert_eq!(
             read(List::AllowRange, "+441632960000-+441632960999", None).map(|(value, _)| value),
             Ok(Value::Range(441_632_960_000_000_000, 441_632_960_999_999_999))
@@ -204,6 +215,7 @@ mod tests {
             (List::DenyRange, "+4x"),
             (List::DenyRange, "+44-+4"),
             (List::DenyRange, "+45-+44"),
+            (List::DenyRange, "+016329"),
             (List::DenySource, "192.0.2.0/33"),
             (List::DenyTrunk, "a b"),
             (List::DenyProfile, "0"),

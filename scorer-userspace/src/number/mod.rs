@@ -107,10 +107,15 @@ impl Number {
     /// The first eighteen digits as one integer with zeros behind them, so that numbers
     /// that begin alike lie side by side; below 10^18.
     pub fn aligned(&self) -> u64 {
+        self.keys().1
+    }
+
+    /// [`Self::packed`] and [`Self::aligned`], the digits read once.
+    pub(crate) fn keys(&self) -> (u64, u64) {
         let packed = self.packed();
         let length = usize::from(self.length).min(DIGITS_PACKED);
         let unit = POWERS[length];
-        (packed - unit) * POWERS[DIGITS_PACKED - length]
+        (packed, (packed - unit) * POWERS[DIGITS_PACKED - length])
     }
 
     /// Country code of an international number (ITU-T E.164 assigned codes).

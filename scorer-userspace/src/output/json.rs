@@ -10,7 +10,7 @@ use scorer_common::verdict::{Action, Level, Tags};
 use super::{Style, shown};
 use crate::{
     engine::{Assessment, Reason},
-    features::{REGISTRY, write_reason},
+    features::{REGISTRY, hex_digits, write_reason},
     time::Timestamp,
 };
 
@@ -93,8 +93,7 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
     out.extend_from_slice(b"],\"reasons\":[");
     for (i, reason) in a.reasons.iter().enumerate() {
         let feature = &REGISTRY[usize::from(reason.feature)];
-        out.extend_from_slice(if i == 0 { b"{" } else { b",{" });
-        out.extend_from_slice(b"\"feature\":\"");
+        out.extend_from_slice(&b",{\"feature\":\""[usize::from(i == 0)..]);
         out.extend_from_slice(feature.name.as_bytes());
         out.extend_from_slice(b"\",\"text\":\"");
         // Nothing to escape, a test sees to that.
@@ -174,8 +173,11 @@ pub(super) fn thousandths(value: f32, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     let scaled = scaled.abs() as u64;
-    integer(scaled / 1_000, out);
-    let rest = scaled % 1_000;
+    let (whole, rest) = (scaled / 1_000, scaled % 1_000);
+    match whole {
+        0..=9 => out.push(b'0' + whole as u8),
+        _ => integer(whole, out),
+    }
     out.extend_from_slice(&[
         b'.',
         b'0' + (rest / 100) as u8,
@@ -185,22 +187,28 @@ pub(super) fn thousandths(value: f32, out: &mut Vec<u8>) {
 }
 
 fn hex(value: u64, out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for shift in (0..16).rev() {
-        out.push(DIGITS[(value >> (4 * shift) & 15) as usize]);
-    }
+    out.extend_from_slice(&hex_digits(value));
 }
 
 /// `192.0.2.1:5060`, `[2001:db8::1]:5060`.
 pub(super) fn address(address: SocketAddr, out: &mut Vec<u8>) {
     match address.ip() {
         IpAddr::V4(v4) => {
-            for (i, octet) in v4.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
+            // Made in one place and copied once.
+            let (mut text, mut length) = ([0; 16], 0);
+            for octet in v4.octets() {
+                for digit in [octet / 100, octet / 10, octet].into_iter().skip(match octet {
+                    0..=9 => 2,
+                    10..=99 => 1,
+                    _ => 0,
+                }) {
+                    text[length] = b'0' + digit % 10;
+                    length += 1;
                 }
-                integer(u64::from(octet), out);
+                text[length] = b'.';
+                length += 1;
             }
+            out.extend_from_slice(&text[..length - 1]);
         }
         IpAddr::V6(v6) => {
             // IPv6 text has rules of its own (RFC 5952).

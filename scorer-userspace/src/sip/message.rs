@@ -3,7 +3,7 @@
 use scorer_common::{Scan, fingerprint, limits::SCAN_LINES};
 
 use super::{
-    HeaderName, Method, NameAddr, Sdp, StartLine, Uri, Values, Via,
+    HeaderName, Method, NameAddr, Sdp, StartLine, Uri, Values, Via, find,
     text::{number, split_at_byte, trim},
 };
 
@@ -138,7 +138,7 @@ impl<'a> Message<'a> {
             _ => Scan::of(bytes),
         };
         scratch.first = [0; HeaderName::COUNT];
-        let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+        let line_end = find(bytes, b'\n').unwrap_or(bytes.len());
         let start = StartLine::parse(&bytes[..line_end]).ok_or(ParseError::StartLine)?;
 
         let mut table = Table { bytes, scratch, count: 0, oddities: Oddities::default() };
@@ -366,8 +366,7 @@ impl Table<'_> {
         let mut start = (first_line_end + 1).min(length);
         let mut header = start;
         while start < length {
-            let end =
-                memchr::memchr(b'\n', &self.bytes[start..]).map_or(length, |at| start + at + 1);
+            let end = find(&self.bytes[start..], b'\n').map_or(length, |at| start + at + 1);
             let line = &self.bytes[start..end];
             if matches!(line, b"\n" | b"\r\n") {
                 self.add(header, start)?;
@@ -388,7 +387,7 @@ impl Table<'_> {
         let Some(line) = self.bytes.get(start..end).filter(|line| !line.is_empty()) else {
             return Ok(());
         };
-        let Some(colon) = memchr::memchr(b':', line) else {
+        let Some(colon) = find(line, b':') else {
             self.oddities.junk_lines = self.oddities.junk_lines.saturating_add(1);
             return Ok(());
         };
@@ -398,10 +397,8 @@ impl Table<'_> {
         }
         self.oddities.blank_before_colon += u16::from(name_length < colon);
         let raw_name = &line[..name_length];
-        let name = HeaderName::parse(raw_name);
-        if name_length > 1 && name != HeaderName::Other {
-            self.oddities.odd_case += u16::from(name.long().as_bytes() != raw_name);
-        }
+        let (name, as_specified) = HeaderName::read(raw_name);
+        self.oddities.odd_case += u16::from(!as_specified);
         let after = &line[colon + 1..];
         let value = trim(after);
         // The value is a part of the line: its place is where its bytes are.

@@ -3,6 +3,7 @@
 //! Tolerant as real networks are, strict about bounds: whatever the bytes, no
 //! panic, no allocation, time linear in their number.
 
+mod find;
 mod message;
 mod name;
 mod reply;
@@ -11,6 +12,7 @@ mod start;
 mod text;
 mod uri;
 
+pub(crate) use find::{find, find2, same};
 pub use message::{Header, Message, Oddities, ParseError, Scratch};
 pub use name::HeaderName;
 pub use reply::{Answer, ReplyError, answer, destination, reply};

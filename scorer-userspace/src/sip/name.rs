@@ -1,5 +1,7 @@
 //! Header names: long and compact forms, compared without case.
 
+use super::same;
+
 macro_rules! names {
     ($($variant:ident $long:literal $($compact:literal)?),+ $(,)?) => {
         /// Header names that something here asks for.
@@ -61,69 +63,65 @@ names! {
     SecurityClient "Security-Client", SecurityVerify "Security-Verify",
 }
 
-/// Longest name in the list, bytes.
-const LONGEST: usize = 24;
+/// Places of [`TABLE`], more than twice the names.
+const PLACES: usize = 256;
 
-/// Where the names of one length start in [`BY_LENGTH`].
-const STARTS: [u8; LONGEST + 2] = {
-    let mut starts = [0; LONGEST + 2];
-    let mut length = 0;
-    let mut at = 0;
-    while length <= LONGEST {
-        starts[length] = at;
-        let mut i = 0;
-        while i < LONG.len() {
-            if LONG[i].0.len() == length {
-                at += 1;
-            }
-            i += 1;
+/// Open addressing: indexes into [`LONG`] plus one, 0 where there is none.
+static TABLE: [u8; PLACES] = {
+    let mut table = [0; PLACES];
+    let mut i = 0;
+    while i < LONG.len() {
+        let mut at = place(LONG[i].0);
+        while table[at] != 0 {
+            at = (at + 1) % PLACES;
         }
-        length += 1;
+        i += 1;
+        table[at] = i as u8;
     }
-    assert!(at as usize == LONG.len());
-    starts[LONGEST + 1] = at;
-    starts
+    table
 };
+const _: () = assert!(2 * LONG.len() < PLACES);
 
-/// Indexes into [`LONG`], by length.
-const BY_LENGTH: [u8; LONG.len()] = {
-    let mut sorted = [0; LONG.len()];
-    let mut at = 0;
-    let mut length = 0;
-    while length <= LONGEST {
-        let mut i = 0;
-        while i < LONG.len() {
-            if LONG[i].0.len() == length {
-                sorted[at] = i as u8;
-                at += 1;
-            }
-            i += 1;
-        }
-        length += 1;
-    }
-    sorted
-};
+/// Where a name is looked for first: by its length, first, third and last letter,
+/// without their case.
+#[inline(always)]
+const fn place(name: &[u8]) -> usize {
+    let third = if name.len() > 2 { 2 } else { 0 };
+    let letters = [name[0] | 0x20, name[third] | 0x20, name[name.len() - 1] | 0x20];
+    (name.len() * 5
+        + letters[0] as usize * 7
+        + letters[1] as usize * 29
+        + letters[2] as usize * 101)
+        % PLACES
+}
 
 impl HeaderName {
     /// The name that `raw` spells.
     pub fn parse(raw: &[u8]) -> Self {
-        let &[first, ..] = raw else { return Self::Other };
+        Self::read(raw).0
+    }
+
+    /// The same, and whether it is spelt as its specification does; of compact forms and
+    /// names that are not in the list, that is not said to be otherwise.
+    #[inline]
+    pub(super) fn read(raw: &[u8]) -> (Self, bool) {
+        let &[first, ..] = raw else { return (Self::Other, true) };
         if raw.len() == 1 {
             let index = first.to_ascii_lowercase().wrapping_sub(b'a');
-            return COMPACT.get(usize::from(index)).copied().unwrap_or(Self::Other);
+            return (COMPACT.get(usize::from(index)).copied().unwrap_or(Self::Other), true);
         }
-        if raw.len() > LONGEST {
-            return Self::Other;
-        }
-        let range = usize::from(STARTS[raw.len()])..usize::from(STARTS[raw.len() + 1]);
-        for index in &BY_LENGTH[range] {
-            let (long, name) = LONG[usize::from(*index)];
-            // Most are spelt as they should be.
-            if long[0] | 0x20 == first | 0x20 && (long == raw || long.eq_ignore_ascii_case(raw)) {
-                return name;
+        let mut at = place(raw);
+        // There are free places, so this ends.
+        while let Some((long, name)) = usize::from(TABLE[at]).checked_sub(1).map(|i| LONG[i]) {
+            if same(long, raw) {
+                return (name, true);
             }
+            if long.eq_ignore_ascii_case(raw) {
+                return (name, false);
+            }
+            at = (at + 1) % PLACES;
         }
-        Self::Other
+        (Self::Other, true)
     }
 }
 

@@ -45,7 +45,7 @@ impl Method {
     /// The method that `token` spells. Methods differ by case (RFC 3261 section
     /// 7.1), INVITE is taken in any: some stacks do, so an attacker may.
     pub fn parse(token: &[u8]) -> Self {
-        if token.eq_ignore_ascii_case(b"INVITE") {
+        if token == b"INVITE" || token.eq_ignore_ascii_case(b"INVITE") {
             return Self::Invite;
         }
         METHODS.iter().find(|(name, _)| *name == token).map_or(Self::Other, |(_, method)| *method)

@@ -1,11 +1,15 @@
 //! Small byte-string tools: white space, commas, quoted strings.
 
+use super::{find, find2};
+
 /// SP, HTAB, and the line ends inside folded values (RFC 3261 `LWS`).
+#[inline]
 pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// Without white space at either end.
+#[inline]
 pub(super) fn trim(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_blank(*first)
@@ -21,8 +25,9 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// Splits at the first `byte`; all and nothing where there is none.
+#[inline]
 pub(super) fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(byte, text) {
+    match find(text, byte) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
@@ -71,9 +76,10 @@ impl<'a> Iterator for Values<'a> {
 }
 
 pub(super) fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
-    // Most lines have one value.
-    if memchr::memchr(b',', text).is_none() {
-        return (text, &[]);
+    // Most lines have one value, and most others neither quotes nor brackets.
+    let Some(comma) = find(text, b',') else { return (text, &[]) };
+    if find2(&text[..comma], b'"', b'<').is_none() {
+        return (&text[..comma], &text[comma + 1..]);
     }
     let mut i = 0;
     let mut inside = false;

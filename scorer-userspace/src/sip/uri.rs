@@ -1,6 +1,9 @@
 //! URIs, name-addr values, parameters (RFC 3261 section 19.1 and 25.1, RFC 3966).
 
-use super::text::{is_blank, number, quoted, split_at_byte, starts_with, trim};
+use super::{
+    find, find2, same,
+    text::{is_blank, number, quoted, split_at_byte, starts_with, trim},
+};
 
 /// A URI's scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +13,23 @@ pub enum Scheme {
     Sips,
     Tel,
     Other,
+}
+
+impl Scheme {
+    #[inline]
+    fn parse(text: &[u8]) -> Self {
+        match text {
+            // As nearly all are written.
+            b"sip" => return Self::Sip,
+            b"tel" => return Self::Tel,
+            _ => {}
+        }
+        let text = trim(text);
+        [(&b"sip"[..], Self::Sip), (b"sips", Self::Sips), (b"tel", Self::Tel)]
+            .into_iter()
+            .find(|(name, _)| text.eq_ignore_ascii_case(name))
+            .map_or(Self::Other, |(_, scheme)| scheme)
+    }
 }
 
 /// A URI, its parts as they stand.
@@ -49,22 +69,17 @@ impl<'a> Uri<'a> {
             params: Params(&[]),
         };
         let (scheme, Some(rest)) = split_at_byte(raw, b':') else { return uri };
-        let scheme = trim(scheme);
-        if scheme.eq_ignore_ascii_case(b"tel") {
-            uri.scheme = Scheme::Tel;
+        uri.scheme = Scheme::parse(scheme);
+        if uri.scheme == Scheme::Tel {
             let (number, params) = split_at_byte(rest, b';');
             uri.user = Some(trim(number));
             uri.user_full = uri.user;
             uri.params = Params(params.unwrap_or_default());
             return uri;
         }
-        uri.scheme = if scheme.eq_ignore_ascii_case(b"sip") {
-            Scheme::Sip
-        } else if scheme.eq_ignore_ascii_case(b"sips") {
-            Scheme::Sips
-        } else {
+        if uri.scheme == Scheme::Other {
             return uri;
-        };
+        }
         // An @ must be escaped everywhere but behind the user part.
         let (before, after) = split_at_byte(rest, b'@');
         let host = if let Some(host) = after {
@@ -77,7 +92,7 @@ impl<'a> Uri<'a> {
         } else {
             rest
         };
-        let end = memchr::memchr2(b';', b'?', host).unwrap_or(host.len());
+        let end = find2(host, b';', b'?').unwrap_or(host.len());
         (uri.host, uri.port) = host_port(&host[..end]);
         if host.get(end) == Some(&b';') {
             uri.params = Params(split_at_byte(&host[end + 1..], b'?').0);
@@ -105,7 +120,13 @@ pub struct Params<'a>(pub &'a [u8]);
 
 impl<'a> Params<'a> {
     /// Value of the first `name` (compared without case), unquoted; empty for a flag.
+    #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
+        // Most often there are none.
+        if self.0.is_empty() { None } else { self.search(name) }
+    }
+
+    fn search(&self, name: &[u8]) -> Option<&'a [u8]> {
         let first = name.first()? | 0x20;
         let mut rest = self.0;
         while !rest.is_empty() {
@@ -115,7 +136,7 @@ impl<'a> Params<'a> {
             let may_be = param.first().is_some_and(|byte| byte | 0x20 == first || is_blank(*byte));
             if may_be
                 && let (key, value) = split_at_byte(param, b'=')
-                && trim(key).eq_ignore_ascii_case(name)
+                && (same(key, name) || trim(key).eq_ignore_ascii_case(name))
             {
                 return Some(unquote(trim(value.unwrap_or_default())));
             }
@@ -144,7 +165,7 @@ impl<'a> Params<'a> {
 /// Splits at the first semicolon that is not in a quoted string.
 pub(super) fn split_param(text: &[u8]) -> (&[u8], &[u8]) {
     let mut from = 0;
-    while let Some(at) = memchr::memchr2(b';', b'"', &text[from..]) {
+    while let Some(at) = find2(&text[from..], b';', b'"') {
         let at = from + at;
         if text[at] == b';' {
             return (&text[..at], &text[at + 1..]);
@@ -185,7 +206,7 @@ impl<'a> NameAddr<'a> {
         } else {
             (None, value)
         };
-        let Some(open) = memchr::memchr(b'<', rest) else {
+        let Some(open) = find(rest, b'<') else {
             // Without brackets parameters are the header's (RFC 3261 section 20).
             let (uri, params) = split_bare(trim(rest));
             return Some(Self { display, uri: Uri::parse(uri), params: Params(params) });
@@ -206,8 +227,8 @@ impl<'a> NameAddr<'a> {
 /// Splits a URI without brackets from header parameters: at the first semicolon
 /// behind the user part, which may hold some itself.
 fn split_bare(text: &[u8]) -> (&[u8], &[u8]) {
-    let user_end = memchr::memchr(b'@', text).unwrap_or(0);
-    match memchr::memchr(b';', &text[user_end..]) {
+    let user_end = find(text, b'@').unwrap_or(0);
+    match find(&text[user_end..], b';') {
         Some(at) => (&text[..user_end + at], &text[user_end + at + 1..]),
         None => (text, &[]),
     }

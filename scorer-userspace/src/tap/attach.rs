@@ -16,6 +16,7 @@ use scorer_common::{Counter, maps};
 use super::{
     Consumer, Mode, Pins, TapConfig, TapError, object,
     ring::{Ring, duplicate},
+    spin::Spin,
 };
 
 /// An interface with the program on it.
@@ -190,7 +191,8 @@ pub(crate) fn consumer(ebpf: &mut Ebpf, config: &TapConfig) -> Result<Consumer, 
         sleeping: Array::try_from(take(ebpf, maps::SLEEPING)?)
             .map_err(|source| TapError::map(maps::SLEEPING, source))?,
         cpu: config.cpu,
-        spin: config.spin,
+        spin: Spin::new(config.spin, config.spin_busy),
+        has_invite: false,
         skipped: 0,
     })
 }

@@ -18,6 +18,7 @@ use super::{
     TapError,
     clock::{Clock, monotonic},
     ring::Ring,
+    spin::Spin,
 };
 use crate::{
     capture::{Frame, LinkType},
@@ -32,6 +33,9 @@ const NAP: u16 = 100;
 /// would not wake us. Programs take microseconds and are not preempted.
 const GRACE: Duration = Duration::from_micros(100);
 
+/// Records between two looks at what else there is to do.
+const BATCH: u32 = 256;
+
 /// Space is given back to the kernel in steps of this many bytes: the store is
 /// cheap, the cache line it takes from the producer is not.
 const PUBLISH: u64 = 64 << 10;
@@ -42,7 +46,9 @@ pub struct Consumer {
     pub(super) dialogs: Ring,
     pub(super) sleeping: Array<MapData, u32>,
     pub(super) cpu: Option<usize>,
-    pub(super) spin: Duration,
+    pub(super) spin: Spin,
+    /// Whether the last batch held an INVITE.
+    pub(super) has_invite: bool,
     pub(super) skipped: u64,
 }
 
@@ -75,13 +81,12 @@ impl Consumer {
             pin(cpu)?;
         }
         let mut clock = Clock::new();
-        let mut empty_since: Option<Instant> = None;
         let mut last_idle = Instant::now();
         loop {
             // Read before the rings: what came in before the stop is drained.
             let stopping = stop.load(Ordering::Acquire);
-            if self.drain(&mut clock, each) | aside() {
-                empty_since = None;
+            if self.drain(&mut clock, BATCH, each) | aside() {
+                self.spin.found(Instant::now(), self.has_invite);
                 // Under unbroken load output must leave, too.
                 if last_idle.elapsed() >= Duration::from_millis(u64::from(NAP)) {
                     idle(clock.wall(monotonic()));
@@ -92,15 +97,13 @@ impl Consumer {
             if stopping {
                 return Ok(());
             }
-            let since = *empty_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < self.spin {
+            if self.spin.goes_on(Instant::now()) {
                 std::hint::spin_loop();
                 continue;
             }
             idle(clock.wall(monotonic()));
             last_idle = Instant::now();
             self.sleep(wake)?;
-            empty_since = None;
         }
     }
 
@@ -109,14 +112,16 @@ impl Consumer {
         self.skipped
     }
 
-    /// Takes what is there, a bounded batch; false when there was nothing.
+    /// Takes what is there, `most` records; false when there was nothing.
     pub(crate) fn drain(
         &mut self,
         clock: &mut Clock,
+        most: u32,
         each: &mut dyn FnMut(&Frame<'_>, u64),
     ) -> bool {
         let mut taken = false;
-        for _ in 0..256 {
+        self.has_invite = false;
+        for _ in 0..most {
             let invite = self.invites.peek().and_then(stamp);
             let dialog = self.dialogs.peek().and_then(stamp);
             let (ring, is_invite) = match (invite, dialog) {
@@ -126,6 +131,7 @@ impl Consumer {
                 (Some(_), _) => (&mut self.invites, true),
             };
             taken = true;
+            self.has_invite |= is_invite;
             let good = ring.peek().is_some_and(|record| deliver(record, is_invite, clock, each));
             self.skipped += u64::from(!good);
             ring.take();

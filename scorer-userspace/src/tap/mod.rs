@@ -12,6 +12,7 @@ pub(crate) mod consumer;
 pub mod object;
 mod pins;
 mod ring;
+pub(crate) mod spin;
 
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct TapConfig {
     /// How long the consumer spins on empty rings before it sleeps. The next
     /// packet then finds it awake, within a microsecond rather than fifty.
     pub spin: Duration,
+    /// The same while INVITEs come at less than half of this from each other.
+    pub spin_busy: Duration,
     /// Receive frames addressed to others, as on a mirror port.
     pub promiscuous: bool,
     /// Folder in a BPF file system where the program is kept on its interfaces when this
@@ -69,6 +72,7 @@ impl Default for TapConfig {
             dialog_ring_bytes: 16 << 20,
             cpu: None,
             spin: Duration::from_micros(200),
+            spin_busy: Duration::from_millis(5),
             promiscuous: true,
             keep: None,
             object: None,

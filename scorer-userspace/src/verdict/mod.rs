@@ -16,7 +16,7 @@ pub use listed::{Effect, ListRules};
 pub(crate) use listed::{feature as list_feature, rule};
 pub use tags::tags;
 
-use crate::features::{COUNT, Group, Said, listed::says as listed_words, says};
+use crate::features::{COUNT, Group, Said, Saying, listed::says as listed_words, says};
 
 /// Score from which a level begins, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,20 +89,44 @@ const TEXTS: usize = 512;
 const _: () = assert!(TEXTS > COUNT + Group::COUNT);
 
 /// The contributions that count, with their features; NaN does not. A few of hundreds
-/// do: sixteen are passed over at a time.
+/// do: sixteen are asked at a time.
 fn evidence(contributions: &[f32]) -> impl Iterator<Item = (usize, f32)> + '_ {
-    let counts = |contribution: &f32| *contribution >= LEAST;
     let (chunks, rest) = contributions.as_chunks::<16>();
-    let any = move |chunk: &[f32; 16]| chunk.iter().map(|c| u32::from(counts(c))).sum::<u32>() > 0;
-    chunks
-        .iter()
-        .enumerate()
-        .filter(move |(_, chunk)| any(chunk))
-        .flat_map(|(i, chunk)| (16 * i..).zip(chunk))
-        .chain((16 * chunks.len()..).zip(rest))
-        .filter(move |(_, contribution)| counts(contribution))
-        .map(|(index, contribution)| (index, *contribution))
+    let mut last = [f32::NAN; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    let last = counting(&last);
+    let marks = chunks.iter().map(counting).chain([last]);
+    marks.enumerate().flat_map(move |(chunk, mut marks)| {
+        std::iter::from_fn(move || {
+            let at = marks.trailing_zeros() as usize;
+            marks &= marks.wrapping_sub(1);
+            let index = 16 * chunk + at;
+            (at < 16).then(|| contributions.get(index).map(|c| (index, *c))).flatten()
+        })
+    })
 }
+
+/// Bit *i* is set when contribution *i* counts.
+#[cfg(target_arch = "x86_64")]
+fn counting(contributions: &[f32; 16]) -> u16 {
+    use std::arch::x86_64::{_mm_cmpge_ps, _mm_loadu_ps, _mm_movemask_ps, _mm_set1_ps};
+    let (fours, _) = contributions.as_chunks::<4>();
+    fours.iter().rev().fold(0, |marks, four| {
+        // SAFETY: SSE is part of x86_64, and the load takes any alignment.
+        let bits = unsafe {
+            _mm_movemask_ps(_mm_cmpge_ps(_mm_loadu_ps(four.as_ptr()), _mm_set1_ps(LEAST)))
+        };
+        marks << 4 | bits as u16
+    })
+}
+
+/// The same on other machines.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn counting_plainly(contributions: &[f32; 16]) -> u16 {
+    contributions.iter().rev().fold(0, |marks, c| marks << 1 | u16::from(*c >= LEAST))
+}
+#[cfg(not(target_arch = "x86_64"))]
+use counting_plainly as counting;
 
 /// A reason on its way into the list.
 #[derive(Clone, Copy)]
@@ -112,11 +136,32 @@ struct Found {
 }
 
 impl Found {
-    /// What can be named comes before what is only unusual.
-    fn is_stronger_than(&self, other: &Self) -> bool {
-        let (a, b) = (self.reason.contribution, other.reason.contribution);
-        self.said.named.cmp(&other.said.named).then(a.total_cmp(&b)).is_gt()
+    /// Rises with its strength: what can be named comes before what is only unusual, and
+    /// what contributes more before what does less. Contributions are above 0, of which
+    /// the bits rise as the numbers do.
+    fn strength(&self) -> u32 {
+        u32::from(self.said.named) << 31 | self.reason.contribution.to_bits()
     }
+}
+
+/// Places of reasons on their way: four times as many as are shown, so that what is
+/// grouped can still rise.
+const PLACES: usize = 4 * REASONS;
+
+/// The first of the smallest.
+fn weakest(sums: &[f32; PLACES]) -> (usize, f32) {
+    let (fours, rest) = sums.as_chunks::<4>();
+    const { assert!(PLACES.is_multiple_of(4)) };
+    debug_assert!(rest.is_empty());
+    let less = |a: f32, b: f32| if b < a { b } else { a };
+    let four = fours.iter().fold([f32::INFINITY; 4], |mut four, next| {
+        for (a, b) in four.iter_mut().zip(next) {
+            *a = less(*a, *b);
+        }
+        four
+    });
+    let least = four.into_iter().fold(f32::INFINITY, less);
+    (sums.iter().position(|sum| *sum == least).unwrap_or(0), least)
 }
 
 impl Reasons {
@@ -124,58 +169,58 @@ impl Reasons {
     pub fn pick(values: &[f32], contributions: &[f32]) -> Self {
         let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
         let nothing = Found { reason: none, said: Said { text: u16::MAX, named: false } };
-        // Four times as many as are shown, so that what is grouped can still rise.
-        let mut found = [nothing; 4 * REASONS];
+        let mut found = [nothing; PLACES];
+        // What they contribute, side by side.
+        let mut sums = [0.0; PLACES];
         let mut count = 0;
         // Once all places are taken: none of them has less, since they only rise.
         let mut least = f32::NEG_INFINITY;
         // For each text the place of the reason that gives it, plus one.
         let mut places = [0u8; TEXTS];
+        let saying = Saying::new();
         for (index, contribution) in evidence(contributions) {
             let feature = index as u16;
             let value = values.get(index).copied().unwrap_or(f32::NAN);
-            let Some(said) = says(feature, value) else { break };
+            let Some(said) = saying.of(feature, value) else { break };
             let reason = Reason { feature, value, contribution };
             let place = &mut places[usize::from(said.text) % TEXTS];
-            if let Some(same) = found.get_mut(usize::from(*place).wrapping_sub(1)) {
-                let sum = same.reason.contribution + contribution;
-                if contribution > same.reason.contribution {
+            let at = usize::from(*place).wrapping_sub(1);
+            if let (Some(same), Some(sum)) = (found.get_mut(at), sums.get_mut(at)) {
+                if contribution > *sum {
                     *same = Found { reason, said };
                 }
-                same.reason.contribution = sum;
+                *sum += contribution;
                 continue;
             }
             let new = Found { reason, said };
-            if count < found.len() {
-                found[count] = new;
+            if count < PLACES {
+                (found[count], sums[count]) = (new, contribution);
                 count += 1;
                 *place = count as u8;
-            } else if contribution > least
-                && let Some((at, weakest)) =
-                    found.iter_mut().enumerate().min_by(|(_, a), (_, b)| {
-                        a.reason.contribution.total_cmp(&b.reason.contribution)
-                    })
-            {
-                least = weakest.reason.contribution;
+            } else if contribution > least {
+                let at;
+                (at, least) = weakest(&sums);
                 if least < contribution {
                     *place = at as u8 + 1;
-                    places[usize::from(weakest.said.text) % TEXTS] = 0;
-                    *weakest = new;
+                    places[usize::from(found[at].said.text) % TEXTS] = 0;
+                    (found[at], sums[at]) = (new, contribution);
                 }
             }
         }
         let mut strongest = [nothing; REASONS];
-        let mut shown = 0;
-        for new in &found[..count] {
+        let mut strengths = [0; REASONS];
+        for (new, sum) in found[..count].iter_mut().zip(sums) {
+            new.reason.contribution = sum;
+            let strength = new.strength();
             // Behind all that are as strong: equal contributions keep the registry's order.
-            let weaker = |known: &Found| new.is_stronger_than(known);
-            let place = strongest[..shown].iter().position(weaker).unwrap_or(shown);
-            if place < REASONS {
-                shown = (shown + 1).min(REASONS);
-                strongest.copy_within(place..shown - 1, place + 1);
-                strongest[place] = *new;
+            if strength > strengths[REASONS - 1] {
+                let place = strengths.iter().position(|known| strength > *known).unwrap_or(0);
+                strongest.copy_within(place..REASONS - 1, place + 1);
+                strengths.copy_within(place..REASONS - 1, place + 1);
+                (strongest[place], strengths[place]) = (*new, strength);
             }
         }
+        let shown = count.min(REASONS);
         Self { list: strongest.map(|found| found.reason), count: shown }
     }
 
@@ -210,9 +255,11 @@ impl Reasons {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reasons, Thresholds};
-    use crate::features::{COUNT, id};
-    use scorer_common::verdict::{Level, NO_REASON};
+    use proptest::prelude::*;
+
+    use super::{LEAST, PLACES, Reason, Reasons, Thresholds, counting, counting_plainly, evidence};
+    use crate::features::{COUNT, Said, id, says};
+    use scorer_common::verdict::{Level, NO_REASON, REASONS};
 
     #[test]
     fn levels() {
@@ -253,5 +300,72 @@ mod tests {
         assert_eq!(features, [id::CALLER_SEQUENTIAL_DIGITS, id::FROM_ANONYMOUS, last]);
         let all = Reasons::pick(&values, &[1.0; COUNT]);
         assert_eq!(all.as_slice().len(), 5);
+    }
+
+    proptest! {
+        #[test]
+        fn what_counts_is_told_the_plain_way(
+            contributions in prop::collection::vec(
+                prop_oneof![Just(f32::NAN), Just(LEAST), Just(f32::INFINITY), -0.2..0.2f32],
+                0..70,
+            ),
+        ) {
+            for chunk in contributions.as_chunks::<16>().0 {
+                prop_assert_eq!(counting(chunk), counting_plainly(chunk));
+            }
+            let plain: Vec<_> =
+                contributions.iter().copied().enumerate().filter(|(_, c)| *c >= LEAST).collect();
+            prop_assert_eq!(evidence(&contributions).collect::<Vec<_>>(), plain);
+        }
+
+        #[test]
+        fn more_texts_than_places_are_picked_as_one_by_one_would(
+            values in prop::collection::vec(
+                prop_oneof![Just(f32::NAN), 0.0..3.0f32, Just(1.0)], COUNT),
+            contributions in prop::collection::vec(
+                prop_oneof![Just(0.0), Just(0.1f32), 0.0..1.0f32], COUNT),
+        ) {
+            let picked = Reasons::pick(&values, &contributions);
+            // By their bits: NaN is a value, too.
+            let bits = |reasons: &[Reason]| -> Vec<_> {
+                let bits = |r: &Reason| (r.feature, r.value.to_bits(), r.contribution.to_bits());
+                reasons.iter().map(bits).collect()
+            };
+            prop_assert_eq!(bits(picked.as_slice()), bits(&plainly(&values, &contributions)));
+        }
+    }
+
+    /// The same in the plainest way.
+    fn plainly(values: &[f32], contributions: &[f32]) -> Vec<Reason> {
+        let mut found: Vec<(Said, Reason)> = Vec::new();
+        for (feature, (value, contribution)) in (0..).zip(values.iter().zip(contributions)) {
+            if contribution.is_nan() || *contribution < LEAST {
+                continue;
+            }
+            let (said, value) = (says(feature, *value).expect("known"), *value);
+            let mut new = (said, Reason { feature, value, contribution: *contribution });
+            if let Some(same) = found.iter_mut().find(|(known, _)| known.text == said.text) {
+                let sum = same.1.contribution + contribution;
+                if *contribution > same.1.contribution {
+                    *same = new;
+                }
+                same.1.contribution = sum;
+            } else if found.len() < PLACES {
+                found.push(new);
+            } else {
+                let by = |a: &&mut (Said, Reason), b: &&mut (Said, Reason)| {
+                    a.1.contribution.total_cmp(&b.1.contribution)
+                };
+                let least = found.iter_mut().min_by(by).expect("some");
+                if least.1.contribution < *contribution {
+                    std::mem::swap(least, &mut new);
+                }
+            }
+        }
+        // Stable: equal ones keep their order.
+        found.sort_by(|(a, x), (b, y)| {
+            b.named.cmp(&a.named).then(y.contribution.total_cmp(&x.contribution))
+        });
+        found.into_iter().take(REASONS).map(|(_, reason)| reason).collect()
     }
 }

@@ -414,6 +414,26 @@ fn late_ones_pass_and_stay_passed() {
 }
 
 #[test]
+fn one_sent_before_it_is_scored_loses_its_forged_header() {
+    let mut judge = Judge::new(config());
+    let forged = udp4(INVITE.replacen("Via: ", FORGED, 1).as_bytes());
+    // Nothing is known of it when it goes on …
+    assert_eq!(judge.judge(&forged), Plan::OnChanged);
+    assert_eq!(read(judge.out()).text, INVITE);
+    // … and what the engine says after that no longer changes it.
+    judge.fresh = Some(fresh(Action::Reject));
+    judge.scored_after(&forged);
+    assert_eq!(judge.judge(&forged), Plan::OnChanged);
+    assert_eq!(read(judge.out()).text, INVITE);
+    let stats = JudgeStats { late: 1, passed: 1, forged: 2, ..JudgeStats::default() };
+    assert_eq!(judge.stats(), &stats);
+    // Scored already: its retransmission is not late for the first time.
+    judge.scored_after(&forged);
+    assert_eq!(judge.stats(), &stats);
+    assert_eq!(judge.take_followed(), None);
+}
+
+#[test]
 fn line_ends_without_cr() {
     let text = INVITE.replace("\r\n", "\n");
     let mut judge = told(Action::Tag);
