@@ -88,13 +88,22 @@ pub fn calls(lab: &Lab, folder: &Path, count: u32, rate: u32) -> Running {
 /// # Panics
 /// When there are no statistics.
 pub fn outcome(folder: &Path) -> (u64, u64, u64) {
+    let [good, bad, again] =
+        counts(folder, ["SuccessfulCall(C)", "FailedCall(C)", "Retransmissions(C)"]);
+    (good, bad, again)
+}
+
+/// Columns of SIPp's last line of statistics, by their names.
+///
+/// # Panics
+/// When there are no statistics, or no such columns.
+pub fn counts<const N: usize>(folder: &Path, columns: [&str; N]) -> [u64; N] {
     let text = std::fs::read_to_string(folder.join("stat.csv")).expect("statistics");
     let mut lines = text.lines();
     let names: Vec<_> = lines.next().expect("names").split(';').collect();
     let last: Vec<_> = lines.last().expect("a line").split(';').collect();
-    let value = |name: &str| {
+    columns.map(|name| {
         let index = names.iter().position(|known| *known == name).expect("a column");
         last[index].parse().expect("a number")
-    };
-    (value("SuccessfulCall(C)"), value("FailedCall(C)"), value("Retransmissions(C)"))
+    })
 }

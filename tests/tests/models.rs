@@ -5,7 +5,6 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Command, Output},
     thread::sleep,
     time::Duration,
 };
@@ -13,18 +12,14 @@ use std::{
 use scorer_tests::{
     frames::{invite, udp4},
     lab::Lab,
-    scorer, shared,
+    scorer::{self, run},
+    shared,
 };
 
-fn run(args: &[&str]) -> Output {
-    Command::new(scorer::binary()).args(args).output().expect("scorer runs")
-}
-
 fn must(args: &[&str]) -> String {
-    let output = run(args);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{args:?}: {words}");
-    String::from_utf8_lossy(&output.stdout).into_owned() + &words
+    let ran = run(args);
+    assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+    ran.out + &ran.err
 }
 
 fn values(verdicts: &str) -> Vec<serde_json::Value> {
@@ -78,7 +73,7 @@ fn promoted_on_trial_taken_back_and_labelled_while_calls_are_scored() {
     wait();
     // A broken one is refused, and nothing changes.
     let broken = model(&["promote", "broken"]);
-    assert_eq!(broken.status.code(), Some(2));
+    assert_eq!(broken.code, 2);
     must(&["label", "second", "--fraud", "--by", "ann", "--config", &config]);
     wait();
     send("third");
@@ -87,7 +82,7 @@ fn promoted_on_trial_taken_back_and_labelled_while_calls_are_scored() {
     must(&["model", "rollback", "--config", &config]);
     wait();
     send("fourth");
-    let list = String::from_utf8_lossy(&model(&["list"]).stdout).into_owned();
+    let list = model(&["list"]).out;
     let (verdicts, words) = tap.finish();
 
     let values = values(&verdicts);
@@ -145,10 +140,9 @@ fn labels_by_hand_and_by_file() {
         (&["model", "check", &csv], "in.csv"),
         (&["vectors", &csv, "--out", &labels], "cannot make"),
     ] {
-        let output = run(args);
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {words}");
-        assert!(words.contains(says), "{args:?}: {words}");
+        let ran = run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(says), "{args:?}: {}", ran.err);
     }
 }
 
@@ -171,6 +165,11 @@ fn vectors_of_a_capture_with_labels() {
     let calls = std::fs::read_to_string(Path::new(&out).join("calls.csv")).expect("calls");
     assert_eq!(calls.lines().count(), 301);
     assert!(calls.lines().nth(1).expect("a call").contains("genuine"), "{calls:.300}");
+    // A profile of digits alone is a name, too.
+    let digits = path("digits.csv");
+    let row = "call_id,label,profile\nnobody@192.0.2.1,fraud,4372115201097984\n";
+    std::fs::write(&digits, row).expect("written");
+    must(&["vectors", &capture, "--labels", &digits, "--out", &out]);
     // The file of `scorer label` says as much.
     let id = calls.lines().nth(1).and_then(|line| line.split(',').next()).expect("a Call-ID");
     must(&["label", id, "--fraud", "--weight", "3", "--labels", &labels]);

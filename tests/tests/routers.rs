@@ -5,6 +5,8 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
 };
 
 use scorer_tests::{
@@ -47,7 +49,7 @@ struct Site<'a> {
 
 impl Site<'_> {
     /// SIPp in a folder of its own, for its statistics.
-    fn sipp(&self, mut command: Command, folder: &Path, address: &str) -> Command {
+    fn sipp(mut command: Command, folder: &Path, address: &str) -> Command {
         fs::create_dir_all(folder).expect("a folder");
         command.current_dir(folder).args(["-i", address, "-nostdin", "-timeout", "180s"]);
         command.args(["-trace_stat", "-stf", "stat.csv", "-fd", "1"]);
@@ -59,7 +61,7 @@ impl Site<'_> {
     }
 
     fn answering(&self, folder: &Path, port: u16) -> Running {
-        let mut command = self.sipp((self.router)("/usr/bin/sipp"), folder, self.router_address);
+        let mut command = Self::sipp((self.router)("/usr/bin/sipp"), folder, self.router_address);
         command.arg("-sf").arg(shared::root().join("tests/scenarios/answering.xml"));
         // Media takes the port it is told and the next but one.
         command.args(["-p", &port.to_string(), "-mp", &(port + 3_000).to_string()]);
@@ -67,7 +69,7 @@ impl Site<'_> {
     }
 
     fn calls(&self, folder: &Path, port: u16, caller: &str, rate: u32, count: u32) -> Running {
-        let mut command = self.sipp((self.caller)("/usr/bin/sipp"), folder, self.caller_address);
+        let mut command = Self::sipp((self.caller)("/usr/bin/sipp"), folder, self.caller_address);
         command.arg("-sf").arg(shared::root().join("tests/scenarios/routed.xml"));
         // Media takes the port it is told and the next but one.
         command.args(["-p", &port.to_string(), "-mp", &(port + 3_000).to_string()]);
@@ -88,7 +90,7 @@ impl Site<'_> {
         let mut kamailio = (self.router)("/usr/sbin/kamailio");
         kamailio.args(define("ORDINARY", 5071)).args(define("DESK", 5081)).args(more);
         let up = || {
-            let mut probe = self.sipp(
+            let mut probe = Self::sipp(
                 (self.caller)("/usr/bin/sipp"),
                 &folder.join("probe"),
                 self.caller_address,
@@ -119,21 +121,15 @@ impl Site<'_> {
             );
         }
         // Who answered: the refused got nothing but their 607, see the scenario.
-        let answered = ["ordinary", "desk"].map(|name| incoming(&folder.join(name)));
+        // SIPp writes its statistics once a second.
+        sleep(Duration::from_millis(1_500));
+        let answered = ["ordinary", "desk"].map(|name| {
+            let [calls] = sip::counts(&folder.join(name), ["IncomingCall(C)"]);
+            calls
+        });
         let log = fs::read_to_string(folder.join("kamailio.log")).unwrap_or_default();
         assert_eq!(answered, [u64::from(80 * seconds), u64::from(15 * seconds)], "{log}");
     }
-}
-
-/// Calls that someone got, after SIPp has written its statistics once more.
-fn incoming(folder: &Path) -> u64 {
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
-    let text = fs::read_to_string(folder.join("stat.csv")).expect("statistics");
-    let mut lines = text.lines();
-    let mut names = lines.next().expect("names").split(';');
-    let at = names.position(|name| name == "IncomingCall(C)").expect("a column");
-    let last = lines.last().expect("a line").split(';').nth(at).expect("a value");
-    last.parse().expect("a number")
 }
 
 fn written(folder: &Path, config: &str) {
@@ -143,6 +139,17 @@ fn written(folder: &Path, config: &str) {
         config = config.replace(name, &folder.join(name).display().to_string());
     }
     fs::write(folder.join("scorer.toml"), config).expect("written");
+}
+
+/// The router is where the scorer is.
+fn run_at_the_edge(lab: &Lab, folder: &Path, config: &str, more: &[&str], seconds: u32) {
+    let site = Site {
+        caller: &|program| lab.carrier(program),
+        caller_address: lab::CARRIER,
+        router: &|program| lab.edge(program),
+        router_address: lab::EDGE,
+    };
+    site.run(folder, config, more, seconds);
 }
 
 #[test]
@@ -180,13 +187,7 @@ fn kamailio_asks_the_redirect_server() {
     command.arg(path.join("scorer.toml")).stdout(Stdio::null());
     command.stderr(fs::File::create(path.join("words.txt")).expect("a file"));
     let _scorer = Running(command.spawn().expect("scorer starts"));
-    let site = Site {
-        caller: &|program| lab.carrier(program),
-        caller_address: lab::CARRIER,
-        router: &|program| lab.edge(program),
-        router_address: lab::EDGE,
-    };
-    site.run(path, "kamailio-redirect.cfg", &["-A", "WAIT=3000"], 20);
+    run_at_the_edge(&lab, path, "kamailio-redirect.cfg", &["-A", "WAIT=3000"], 20);
 }
 
 #[test]
@@ -199,11 +200,5 @@ fn kamailio_asks_over_http() {
     written(path, &format!("{CONFIG}[deliver]\nhttp = \"127.0.0.1:9465\"\n"));
     let config = path.join("scorer.toml").display().to_string();
     let _tap = scorer::tap(&lab, "native", path, &["--config", &config]);
-    let site = Site {
-        caller: &|program| lab.carrier(program),
-        caller_address: lab::CARRIER,
-        router: &|program| lab.edge(program),
-        router_address: lab::EDGE,
-    };
-    site.run(path, "kamailio-http.cfg", &["-A", "WAIT=\"900\""], 20);
+    run_at_the_edge(&lab, path, "kamailio-http.cfg", &["-A", "WAIT=\"900\""], 20);
 }

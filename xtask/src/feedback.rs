@@ -35,8 +35,6 @@ pub(crate) struct FeedbackArgs {
 const NEW: [&str; 3] = ["number_changer", "unallocated", "wangiri"];
 /// Share of genuine calls that may be called fraud.
 const FALSE: f64 = 0.001;
-/// Seconds after a call that somebody says what it was.
-const LATE: f64 = 2.0 * 86_400.0;
 
 struct Site {
     scorer: PathBuf,
@@ -46,7 +44,6 @@ struct Site {
 /// A call of `calls.csv`.
 struct Call {
     id: String,
-    time: f64,
     family: String,
     is_fraud: bool,
     probability: f64,
@@ -54,7 +51,8 @@ struct Call {
 
 pub(crate) fn run(args: &FeedbackArgs) -> Result<()> {
     let scorer = if let Some(path) = &args.scorer {
-        path.clone()
+        // Commands run in the demo's own folder.
+        path.canonicalize().with_context(|| path.display().to_string())?
     } else {
         say("building scorer");
         check(&mut cargo(["build", "--quiet", "--package", "scorer-userspace"]))?;
@@ -68,18 +66,18 @@ pub(crate) fn run(args: &FeedbackArgs) -> Result<()> {
     let before = site.train("before", Vec::new())?;
     say("2. a week of calls, with that fraud in it, scored by the first model");
     let week = site.week("week1", 21, "2026-11-02T00:00:00Z", args.calls)?;
-    let first = site.scored("week1", &week, Some("week1.csv"), &before, "truth1")?;
-    say("3. a tenth of the fraud is labelled, two days after the call");
+    let first = site.scored(&week, "week1.csv", &before, "truth1")?;
+    say("3. a tenth of the fraud is labelled, when the week is over");
     let labels = site.labelled(&first)?;
-    site.scored("week1", &week, Some(&labels), &before, "mine")?;
+    site.scored(&week, labels, &before, "mine")?;
     say("4. trained again, with the week's own calls");
     let after = site.train("after", vec![site.folder.join("mine")])?;
     say("5. on trial in the shadow of the first, then promoted");
     site.promoted(&before, &after)?;
     say("6. the week after, scored by both");
     let next = site.week("week2", 22, "2026-11-09T00:00:00Z", args.calls)?;
-    let old = site.scored("week2", &next, Some("week2.csv"), &before, "truth2-before")?;
-    let new = site.scored("week2", &next, Some("week2.csv"), &after, "truth2-after")?;
+    let old = site.scored(&next, "week2.csv", &before, "truth2-before")?;
+    let new = site.scored(&next, "week2.csv", &after, "truth2-after")?;
     table(&old, &new, args.check)
 }
 
@@ -120,36 +118,26 @@ impl Site {
     }
 
     /// Vectors and probabilities of a week's calls under a model, in a folder.
-    fn scored(
-        &self,
-        week: &str,
-        capture: &Path,
-        labels: Option<&str>,
-        model: &Path,
-        out: &str,
-    ) -> Result<Vec<Call>> {
+    fn scored(&self, capture: &Path, labels: &str, model: &Path, out: &str) -> Result<Vec<Call>> {
         let mut command = self.command(["vectors"]);
         command.arg(capture).arg("--model").arg(model).arg("--out").arg(self.folder.join(out));
-        if let Some(labels) = labels {
-            command.args(["--labels", labels]);
-        }
-        check(&mut command)?;
+        check(command.args(["--labels", labels]))?;
         let text = fs::read_to_string(self.folder.join(out).join("calls.csv"))?;
-        calls(&text).with_context(|| format!("{week}: {out}/calls.csv"))
+        calls(&text).with_context(|| format!("{out}/calls.csv"))
     }
 
     /// The labels of every tenth fraudulent call; the file of `scorer label`.
-    fn labelled(&self, week: &[Call]) -> Result<String> {
-        let mut csv = String::from("call_id,label,by,at\n");
+    fn labelled(&self, week: &[Call]) -> Result<&'static str> {
+        let mut csv = String::from("call_id,label,by\n");
         for call in week.iter().filter(|call| call.is_fraud).step_by(10) {
-            writeln!(csv, "{},fraud,desk,{}", call.id, (call.time + LATE) as u64)?;
+            writeln!(csv, "{},fraud,desk", call.id)?;
         }
         fs::write(self.folder.join("labels.csv"), &csv)?;
         let file = "labels.sqlite";
         let _ = fs::remove_file(self.folder.join(file));
         check(&mut self.command(["label", "--import", "labels.csv", "--labels", file]))?;
         say(&format!("   {} labels", csv.lines().count() - 1));
-        Ok(file.to_owned())
+        Ok(file)
     }
 
     /// What an operator types; a folder of models keeps who scores and who is on trial.
@@ -171,7 +159,7 @@ fn calls(text: &str) -> Result<Vec<Call>> {
     let mut lines = text.lines();
     let names: Vec<_> = lines.next().context("empty")?.split(',').collect();
     let at = |name: &str| names.iter().position(|known| *known == name).context("a column");
-    let (id, time, label) = (at("call_id")?, at("time")?, at("label")?);
+    let (id, label) = (at("call_id")?, at("label")?);
     let (family, probability) = (at("family")?, at("probability")?);
     let mut all = Vec::new();
     for line in lines {
@@ -180,7 +168,6 @@ fn calls(text: &str) -> Result<Vec<Call>> {
         ensure!(values.len() >= names.len(), "too few columns: {line}");
         all.push(Call {
             id: values[id].to_owned(),
-            time: values[time].parse()?,
             family: values[family].to_owned(),
             is_fraud: values[label] == "fraud",
             probability: values[probability].parse()?,

@@ -97,6 +97,10 @@ pub(super) fn run(args: &VectorsArgs) -> anyhow::Result<ExitCode> {
 /// The truth about a call, as far as it is known.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 struct Truth {
+    // Not flattened into a struct around it: serde would take a profile of digits alone
+    // for a number.
+    #[serde(default)]
+    call_id: String,
     label: String,
     #[serde(default)]
     family: String,
@@ -108,13 +112,6 @@ struct Truth {
     trunk: String,
     #[serde(default)]
     weight: Option<f64>,
-}
-
-#[derive(serde::Deserialize)]
-struct Labelled {
-    call_id: String,
-    #[serde(flatten)]
-    truth: Truth,
 }
 
 fn read_labels(path: &Path) -> anyhow::Result<HashMap<Box<[u8]>, Truth>> {
@@ -136,7 +133,9 @@ fn read_labels(path: &Path) -> anyhow::Result<HashMap<Box<[u8]>, Truth>> {
     }
     let mut reader = csv::Reader::from_path(path).with_context(|| format!("cannot read {name}"))?;
     for record in reader.deserialize() {
-        let Labelled { call_id, truth: of } = record.with_context(|| format!("{name}"))?;
+        let mut of: Truth = record.with_context(|| format!("{name}"))?;
+        let call_id = std::mem::take(&mut of.call_id);
+        anyhow::ensure!(!call_id.is_empty(), "{name}: a label without call_id");
         anyhow::ensure!(
             matches!(&*of.label, "fraud" | "genuine"),
             "{name}: the label of {call_id} is {:?}; it must be fraud or genuine",
@@ -199,6 +198,7 @@ impl Sink for Run {
 
     fn label(&mut self, label: &Label<'_>) -> io::Result<()> {
         let truth = Truth {
+            call_id: String::new(),
             label: if label.family.fraud() { "fraud" } else { "genuine" }.into(),
             family: label.family.name().into(),
             profile: format!("{:016x}", label.actor),

@@ -105,6 +105,8 @@ pub struct Judge {
     /// The last model's name, shared by its decisions.
     model: Arc<str>,
     followed: Option<u64>,
+    /// The INVITE judged last.
+    judged: Option<u64>,
     line: Vec<u8>,
     uri: Vec<u8>,
     more: Vec<u8>,
@@ -132,6 +134,7 @@ impl Judge {
             fresh: None,
             model: Arc::from(""),
             followed: None,
+            judged: None,
             line: room(),
             uri: room(),
             more: room(),
@@ -181,12 +184,11 @@ impl Judge {
 
     /// The same of an INVITE that [`Self::judge`] passed on before it was scored, its
     /// time being up when it came.
-    pub fn scored_after(&mut self, frame: &[u8]) {
-        if self.fresh.is_some() {
-            let forged = self.stats.forged;
-            self.late(frame);
-            // Counted when it was sent.
-            self.stats.forged = forged;
+    pub fn scored_after(&mut self) {
+        let Some(fresh) = self.fresh.take() else { return };
+        self.stats.late += 1;
+        if let Some(key) = self.judged {
+            self.decide(key, &[], Fresh { action: Action::Pass, ..fresh });
         }
     }
 
@@ -195,6 +197,7 @@ impl Judge {
     /// is known goes on without forged headers.
     pub fn judge(&mut self, frame: &[u8]) -> Plan {
         let fresh = self.fresh.take();
+        self.judged = None;
         let Some(layers) = Layers::of(frame) else {
             self.stats.unfit += 1;
             return Plan::On;
@@ -226,8 +229,11 @@ impl Judge {
     ) -> Plan {
         let StartLine::Request { method, uri, .. } = *message.start() else { return Plan::On };
         let Some(key) = self.memory.key(message) else { return Plan::On };
-        if let (Method::Invite, Some(fresh)) = (method, fresh) {
-            self.decide(key, uri, fresh);
+        if method == Method::Invite {
+            self.judged = Some(key);
+            if let Some(fresh) = fresh {
+                self.decide(key, uri, fresh);
+            }
         }
         let Some(decided) = self.memory.get(key) else {
             return self.unknown(frame, layers, message, method);
@@ -254,8 +260,7 @@ impl Judge {
         message: &Message<'_>,
         method: Method,
     ) -> Plan {
-        let name = self.config.header.as_bytes();
-        if method != Method::Invite || self.config.observe || !edit::has(message, name) {
+        if method != Method::Invite || !self.is_forged(message) {
             return Plan::On;
         }
         self.line.clear();
@@ -348,7 +353,7 @@ impl Judge {
         decided: &Decided,
     ) -> Plan {
         let name = self.config.header.as_bytes();
-        let forged = !self.config.observe && edit::has(message, name);
+        let forged = self.is_forged(message);
         self.line.clear();
         self.uri.clear();
         if decided.action != Action::Pass {
@@ -374,6 +379,11 @@ impl Judge {
             *count += 1;
         }
         plan
+    }
+
+    /// Whether a risk header is to be taken out.
+    fn is_forged(&self, message: &Message<'_>) -> bool {
+        !self.config.observe && edit::has(message, self.config.header.as_bytes())
     }
 
     /// Puts the changed frame together.

@@ -253,7 +253,7 @@ impl Worker {
             self.onwards.flush();
             let Self { judge, .. } = self;
             scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
-            self.judge.scored_after(bytes);
+            self.judge.scored_after();
         } else {
             let Self { judge, .. } = self;
             scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));

@@ -422,13 +422,13 @@ fn one_sent_before_it_is_scored_loses_its_forged_header() {
     assert_eq!(read(judge.out()).text, INVITE);
     // … and what the engine says after that no longer changes it.
     judge.fresh = Some(fresh(Action::Reject));
-    judge.scored_after(&forged);
+    judge.scored_after();
     assert_eq!(judge.judge(&forged), Plan::OnChanged);
     assert_eq!(read(judge.out()).text, INVITE);
     let stats = JudgeStats { late: 1, passed: 1, forged: 2, ..JudgeStats::default() };
     assert_eq!(judge.stats(), &stats);
     // Scored already: its retransmission is not late for the first time.
-    judge.scored_after(&forged);
+    judge.scored_after();
     assert_eq!(judge.stats(), &stats);
     assert_eq!(judge.take_followed(), None);
 }
