@@ -158,6 +158,8 @@ impl Kept {
             profile: a.profile,
             countries: a.countries,
             message: b"",
+            evidence: a.evidence,
+            belongs: a.belongs,
         };
         Self {
             call_id: a.call_id.to_owned(),

@@ -68,7 +68,8 @@ fn steps(c: &mut Criterion) {
 /// What a call costs with each of the models that are built in.
 fn models(c: &mut Criterion) {
     let names = features::names();
-    let mut calls: Vec<_> = frames().into_iter().map(|frame| (number_at(&frame), frame)).collect();
+    let frames: Vec<_> = frames().into_iter().map(|frame| (number_at(&frame), frame)).collect();
+    let mut calls = frames.clone();
     for (name, model) in
         [("ensemble", Model::builtin(&names)), ("baseline", Model::baseline(&names))]
     {
@@ -97,6 +98,20 @@ fn models(c: &mut Criterion) {
             b.iter(|| row.next().map(|row| model.explain(row, &mut contributions, &mut scratch)));
         });
         group.bench_function("engine", |b| b.iter(|| inspect(&mut |_| {})));
+        // The same without callers' profiles: what they add.
+        let mut bare = EngineConfig::default();
+        bare.history.profile_bytes = 0;
+        let mut bare = Engine::new(&bare, Arc::clone(&model)).expect("the built-in tables");
+        bare.history().populate();
+        let (mut others, mut count) = (frames.clone(), 0u64);
+        group.bench_function("engine without profiles", |b| {
+            b.iter(|| {
+                count += 1;
+                let (at_byte, frame) = &mut others[count as usize % CALLS as usize];
+                renumber(&mut frame[*at_byte..*at_byte + 8], count);
+                bare.inspect(&at(frame, count), &mut |_| {});
+            });
+        });
         let mut out = Vec::new();
         group.bench_function("engine and JSON line", |b| {
             b.iter(|| {

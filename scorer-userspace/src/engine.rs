@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use scorer_common::{
     Verdict,
-    verdict::{Tag, VERSION},
+    verdict::{Action, Tag, Tags, VERSION},
 };
 
 pub use crate::verdict::{Reason, Thresholds};
@@ -18,6 +18,7 @@ use trial::Trial;
 
 use crate::{
     capture::{Assembler, AssemblerConfig, AssemblerStats, Frame, PacketMeta, SipPacket},
+    cases::Ruled,
     env::{Env, EnvConfig, EnvError, Place},
     features::{self, Call, Parts, Traits, Vector},
     geo::{self, Located},
@@ -25,7 +26,8 @@ use crate::{
     lists::{Hits, List, ListSet, Query},
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
-    policy::{Decision, Facts},
+    policy::{Decision, Facts, Would},
+    profiles::{Belongs, Evidence, id_of},
     sip::{self, Message, Method, NameAddr, StartLine},
     stir::{self, Budget, Store, Subject},
     time::Timestamp,
@@ -69,12 +71,16 @@ pub struct Assessment<'a> {
     pub listed: Option<Listed<'a>>,
     /// What policy says is to be done; the verdict's action is its.
     pub decision: Decision<'a>,
-    /// Key of the caller's profile.
+    /// Id of the caller's profile; 0 where profiles are switched off.
     pub profile: u64,
     /// E.164 country codes of caller and callee; 0 where one is not known.
     pub countries: [u16; 2],
     /// The INVITE as it stands.
     pub message: &'a [u8],
+    /// What speaks for who is behind the call.
+    pub evidence: Evidence,
+    /// How the profile was found.
+    pub belongs: Belongs,
 }
 
 /// What an entry of a list did to a score.
@@ -141,7 +147,7 @@ impl Engine {
     /// [`EnvError`] when a file of the configuration cannot be used.
     pub fn new(config: &EngineConfig, model: Arc<Model>) -> Result<Self, EnvError> {
         let env = Arc::new(Env::load(&config.env, config.levels)?);
-        Ok(Self {
+        let mut this = Self {
             assembler: Assembler::new(&config.assembler),
             scratch: sip::Scratch::new(),
             scorer: Scorer {
@@ -162,9 +168,12 @@ impl Engine {
                 features: [f32::NAN; features::COUNT],
                 contributions: [0.0; features::COUNT],
                 changes: Vec::with_capacity(CHANGES),
+                now: Timestamp(0),
                 stats: EngineStats::default(),
             },
-        })
+        };
+        this.scorer.want(Timestamp(0));
+        Ok(this)
     }
 
     /// Takes one frame; calls `each` once for every call attempt first seen in it.
@@ -220,7 +229,11 @@ impl Engine {
     pub fn set_env(&mut self, env: Arc<Env>) -> Arc<Env> {
         // What was remembered of addresses may be of another database.
         self.scorer.located = geo::Memory::new();
-        std::mem::replace(&mut self.scorer.env, env)
+        let old = std::mem::replace(&mut self.scorer.env, env);
+        if !Arc::ptr_eq(&old.cases, &self.scorer.env.cases) {
+            self.scorer.want(self.scorer.now);
+        }
+        old
     }
 
     /// What calls are judged by.
@@ -241,6 +254,7 @@ impl Engine {
     /// Goes on with another history, such as one from a snapshot.
     pub fn set_history(&mut self, history: History) {
         self.scorer.history = history;
+        self.scorer.want(self.scorer.now);
     }
 
     /// Takes a label for a call by its Call-ID; false when it is not remembered.
@@ -292,6 +306,8 @@ struct Scorer {
     features: Vector,
     contributions: Vector,
     changes: Vec<Change>,
+    /// Time of the last call, packets' time.
+    now: Timestamp,
     stats: EngineStats,
 }
 
@@ -405,10 +421,24 @@ impl Scorer {
         // out to be no new call it is for nothing.
         features::compute_parties(&call, &mut self.features);
         history.prefetch_values(dialog, &keys);
+        let evidence = Evidence::of(&call, &traits);
+        let callers = &mut history.callers;
+        let found = callers.as_mut().map(|callers| callers.find(&evidence, meta.timestamp));
+        let case = found.and_then(|found| env.cases.get(found.case?));
+        if case.is_some() {
+            call.hits.denied_by_case();
+        }
         features::compute_rest(&call, &mut self.features);
         let ids = (tag, branch, cseq);
+        let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
         match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
-            Seen::New => {}
+            Seen::New => {
+                self.now = meta.timestamp;
+                if let (Some(callers), Some(found)) = (&mut history.callers, &found) {
+                    let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
+                    belongs = callers.take(found, &evidence, id, meta.timestamp);
+                }
+            }
             Seen::Again => self.stats.attempts_again += 1,
             Seen::Retransmission => {
                 self.stats.retransmissions += 1;
@@ -420,7 +450,29 @@ impl Scorer {
             }
         }
         let call_key = history.attempt_key(dialog, tag, cseq);
-        self.assess(&call, &traits, keys.profile, (dialog, call_key), each);
+        let who = Who { profile: keys.profile, evidence, belongs, case };
+        self.assess(&call, &traits, &who, (dialog, call_key), each);
+    }
+
+    /// Follows the profiles of open cases.
+    fn want(&mut self, now: Timestamp) {
+        let Some(callers) = &mut self.history.callers else {
+            if !self.env.cases.is_empty() {
+                log::warn!("cases are not followed: profiles are switched off (profiles.mib = 0)");
+            }
+            return;
+        };
+        let cases = self.env.cases.iter().enumerate();
+        let profiles = cases.flat_map(|(number, case)| {
+            case.profiles.iter().map(move |(id, portrait)| (number, *id, portrait))
+        });
+        let unknown = callers.want(profiles, now);
+        if unknown > 0 {
+            log::warn!(
+                "{unknown} profiles of cases are not known here: attach them with --capture, \
+                 which tells what they are known by"
+            );
+        }
     }
 
     /// Where the call comes from, what the tables say of its numbers, which lists
@@ -462,7 +514,7 @@ impl Scorer {
         &mut self,
         call: &Call<'_>,
         traits: &Traits<'_>,
-        profile: u64,
+        who: &Who<'_>,
         (dialog, call_key): (u64, u64),
         each: &mut dyn FnMut(&Assessment<'_>),
     ) {
@@ -475,7 +527,7 @@ impl Scorer {
         if let Some(drift) = self.drift.as_mut().filter(|_| call_key.is_multiple_of(DRIFT_SAMPLE)) {
             drift.count(&self.features, probability * 100.0, call.meta.timestamp);
         }
-        self.history.scored(profile, probability);
+        self.history.scored(who.profile, probability);
         // From here on the score is the verdict's: what the model says, held against the
         // lists; and the policy decides by it.
         let ruling = rule(&call.hits, &self.features, score, self.levels, self.lists);
@@ -491,26 +543,33 @@ impl Scorer {
         let trunk = trunk.map(|trunk| &*trunk.name);
         let lists =
             if ruling.allowed { call.hits.lists } else { call.hits.lists.without(ListSet::ALLOW) };
-        let decision = call.env.policy.as_deref().map_or(Decision::PASS, |policy| {
-            policy.decide(&Facts {
-                score: ruling.score,
-                level,
-                tags,
-                lists,
-                caller: parts.caller(),
-                network: parts.network,
-                callee: parts.callee,
-                withheld: parts.withheld(),
-                trunk,
-                source: call.meta.source.ip(),
-                time: call.meta.timestamp,
-            })
-        });
+        let facts = Facts {
+            score: ruling.score,
+            level,
+            tags,
+            lists,
+            caller: parts.caller(),
+            network: parts.network,
+            callee: parts.callee,
+            withheld: parts.withheld(),
+            trunk,
+            source: call.meta.source.ip(),
+            time: call.meta.timestamp,
+        };
+        let policy = call.env.policy.as_deref();
+        let decision = policy.map_or(Decision::PASS, |policy| policy.decide(&facts));
+        let decision = match who.case {
+            Some(case) => ordered(case, decision, tags, call.env.observe),
+            None => decision,
+        };
         let listed = ruling.hit.zip(ruling.effect).map(|(hit, effect)| Listed {
             list: hit.list,
             effect,
             feature: list_feature(hit.list),
-            reason: call.env.lists.reason(hit),
+            reason: match who.case {
+                Some(case) if hit.is_case() => &case.reason,
+                _ => call.env.lists.reason(hit),
+            },
             model_score: score,
         });
         self.stats.verdict(level, tags, &decision, ruling.effect);
@@ -547,11 +606,39 @@ impl Scorer {
             lists,
             listed,
             decision,
-            profile,
+            profile: who.belongs.profile,
             countries: [call.caller_about.country, call.callee_about.country],
             message: call.message.bytes(),
+            evidence: who.evidence,
+            belongs: who.belongs,
         });
     }
+}
+
+/// Who is behind a call.
+struct Who<'a> {
+    /// The history's key of the caller.
+    profile: u64,
+    evidence: Evidence,
+    belongs: Belongs,
+    case: Option<&'a Ruled>,
+}
+
+/// What a case has done, which goes before the policy's rules; never with a call to an
+/// emergency number.
+fn ordered<'a>(case: &'a Ruled, decision: Decision<'a>, tags: Tags, observe: bool) -> Decision<'a> {
+    let Some(action) = case.action.filter(|_| !tags.contains(Tag::Emergency)) else {
+        return decision;
+    };
+    let response = case.response;
+    let target = (action == Action::Divert).then_some(&case.target);
+    let (rule, dry_run) = (Some(&*case.rule), decision.dry_run);
+    if observe {
+        let would = Would { action, response, target, rule };
+        let would = (action != Action::Pass).then_some(would);
+        return Decision { rule, would, dry_run, ..Decision::PASS };
+    }
+    Decision { action, response, target, rule, would: None, dry_run }
 }
 
 /// Who calls whom, how, and from where.

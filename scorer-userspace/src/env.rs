@@ -7,6 +7,7 @@ mod renewal;
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use crate::{
+    cases::Cases,
     geo::{Database, GeoError, Located, NetworkKind},
     lists::{ListError, Lists, Store, StoreError},
     number::{RangeError, Ranges},
@@ -69,6 +70,10 @@ pub struct Env {
     pub trunks: Arc<Trunks>,
     /// Policy; `None` passes every call.
     pub policy: Option<Arc<Policy>>,
+    /// Open cases.
+    pub cases: Arc<Cases>,
+    /// Nothing is acted on, whatever policy and cases say.
+    pub observe: bool,
 }
 
 impl Env {
@@ -85,7 +90,9 @@ impl Env {
             lists: Arc::new(config.lists()?),
             addresses: config.addresses()?,
             trunks: Arc::new(config.trunks.clone()),
+            observe: config.observe || policy.as_ref().is_some_and(|policy| policy.observes()),
             policy,
+            cases: Arc::new(config.cases()),
         })
     }
 }
@@ -105,6 +112,17 @@ impl EnvConfig {
             }
             result => result,
         }
+    }
+
+    /// Cases of the store of lists; what is wrong with it is told where lists are read.
+    fn cases(&self) -> Cases {
+        let Some(path) = self.store.as_deref().filter(|path| path.exists()) else {
+            return Cases::default();
+        };
+        Cases::load(path).unwrap_or_else(|error| {
+            log::error!("{error}; calls are scored without cases until it can be read");
+            Cases::default()
+        })
     }
 
     fn addresses(&self) -> Result<Option<Arc<Database>>, GeoError> {

@@ -11,6 +11,7 @@
 //! replayed file and a live interface give the same answers for the same packets.
 
 pub mod capture;
+pub mod cases;
 pub mod cli;
 pub mod config;
 pub mod engine;
@@ -29,6 +30,7 @@ pub mod model;
 pub mod number;
 pub mod output;
 pub mod policy;
+pub mod profiles;
 pub mod records;
 pub mod simulate;
 pub mod sip;

@@ -5,18 +5,22 @@
 //! input that cannot be used.
 
 mod calls;
+mod case;
 mod config;
 mod doctor;
 mod export;
 mod features;
 mod gate;
 mod inline;
+mod investigate;
 mod keeping;
 mod label;
 mod list;
 mod live;
+mod looking;
 mod model;
 mod policy;
+mod profiles;
 mod query;
 mod recorded;
 mod records;
@@ -81,6 +85,12 @@ enum Command {
     Export(export::ExportArgs),
     /// Keep records: maintain, erase a number
     Records(records::RecordsArgs),
+    /// Look into a caller: all its calls whatever numbers they show, and profiles like it
+    Investigate(investigate::InvestigateArgs),
+    /// Track fraudsters: cases of profiles, and what is done at the next call
+    Case(case::CaseArgs),
+    /// List callers' profiles, or measure how well they tell callers apart
+    Profiles(profiles::ProfilesArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -146,6 +156,9 @@ pub fn main() -> ExitCode {
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Records(args) => records::run(&args),
+        Command::Investigate(args) => investigate::run(&args),
+        Command::Case(args) => case::run(&args),
+        Command::Profiles(args) => profiles::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

@@ -7,8 +7,15 @@ use crate::{
     capture::pcap::{PcapError, Reader},
     config::Config,
     engine::{Assessment, Engine},
+    history::Change,
     model::Model,
 };
+
+/// A call, or how one went on.
+pub(super) enum What<'a> {
+    Call(&'a Assessment<'a>),
+    Change(&'a Change),
+}
 
 /// Scores the calls of captures, in this order as one stream. True when one of them was
 /// cut short; what came before was scored.
@@ -17,6 +24,21 @@ pub(super) fn each_call(
     model: Arc<Model>,
     files: &[PathBuf],
     each: &mut dyn FnMut(&Assessment<'_>),
+) -> anyhow::Result<bool> {
+    self::each(config, model, files, &mut |what| {
+        if let What::Call(assessment) = what {
+            each(assessment);
+        }
+    })
+}
+
+/// The same, with how calls went on. True when one of them was
+/// cut short; what came before was scored.
+pub(super) fn each(
+    config: &Config,
+    model: Arc<Model>,
+    files: &[PathBuf],
+    each: &mut dyn FnMut(What<'_>),
 ) -> anyhow::Result<bool> {
     let mut config = config.clone();
     // All of them, before any is scored: a wrong name should not come up after an hour.
@@ -34,7 +56,10 @@ pub(super) fn each_call(
     for reader in &mut readers {
         loop {
             match reader.next() {
-                Ok(Some(frame)) => engine.inspect(&frame, each),
+                Ok(Some(frame)) => {
+                    engine.inspect(&frame, &mut |assessment| each(What::Call(assessment)));
+                    engine.changes().for_each(|change| each(What::Change(&change)));
+                }
                 Ok(None) => break,
                 Err(error @ (PcapError::Truncated { .. } | PcapError::Damaged { .. })) => {
                     log::warn!("{error}");
@@ -47,6 +72,7 @@ pub(super) fn each_call(
             }
         }
     }
-    engine.settle(None, each);
+    engine.settle(None, &mut |assessment| each(What::Call(assessment)));
+    engine.changes().for_each(|change| each(What::Change(&change)));
     Ok(cut_short)
 }

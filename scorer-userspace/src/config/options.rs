@@ -316,6 +316,12 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.engine.lists.allow = flag(v)?),
     },
     Opt {
+        key: "profiles.mib",
+        default: "64",
+        doc: "Memory of callers' profiles, MiB (0–16,384), some 80,000 profiles for 64; 0 switches them off, and cases with them (docs/profiles.md).",
+        set: |c, v| Ok(c.engine.history.profile_bytes = (within(v, 0, 16_384)? << 20) as usize),
+    },
+    Opt {
         key: "policy.file",
         default: "# none",
         doc: "Rules that say what is done with calls (TOML, docs/policy.md); read again within a second of a change. Without it every call passes.",

@@ -21,7 +21,7 @@ mod coverage;
 
 fn engine() -> Engine {
     let model = Model::baseline(&features::names()).expect("the built-in model");
-    let history = HistoryConfig { bytes: 4 << 20, secret: true };
+    let history = HistoryConfig { bytes: 4 << 20, secret: true, ..HistoryConfig::default() };
     Engine::new(&EngineConfig { history, ..EngineConfig::default() }, Arc::new(model))
         .expect("the built-in tables")
 }

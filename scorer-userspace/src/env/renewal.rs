@@ -9,6 +9,7 @@ use std::{
 
 use super::{Env, EnvConfig};
 use crate::{
+    cases,
     lists::{Follower, Lists, News},
     number::Ranges,
     verdict::Thresholds,
@@ -28,6 +29,7 @@ pub struct Renewal {
     addresses: Watch,
     policy: Watch,
     store: Option<Follower>,
+    cases: Option<cases::Follower>,
     /// The lists in use have entries of the store.
     read_store: bool,
     /// What was last said of the store, so that it is not said at every look.
@@ -46,6 +48,7 @@ impl Renewal {
             addresses: Watch::new(config.addresses.as_slice()),
             policy: Watch::new(config.policy.as_slice()),
             store: config.store.as_deref().map(Follower::new),
+            cases: config.store.as_deref().map(cases::Follower::new),
             read_store: false,
             trouble: None,
             looks: 0,
@@ -88,6 +91,15 @@ impl Renewal {
             env.lists = Arc::new(lists);
             new = true;
         }
+        // What is wrong with the file was told by now.
+        let cases = self.cases.as_mut().and_then(|cases| cases.look().ok().flatten());
+        if let Some(cases) = cases.filter(|cases| *cases != *env.cases) {
+            log::info!("cases were read: {} are open", cases.len());
+            env.cases = Arc::new(cases);
+            new = true;
+        }
+        env.observe =
+            self.config.observe || env.policy.as_ref().is_some_and(|policy| policy.observes());
         new.then(|| {
             self.env = Arc::new(env);
             Arc::clone(&self.env)

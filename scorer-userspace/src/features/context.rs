@@ -193,7 +193,7 @@ fn asks_privacy(message: &Message<'_>) -> bool {
 }
 
 /// A host that is an IP address.
-pub(super) fn address(host: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
     // Names end with a letter, and addresses of IPv4 begin and end with a digit: told
     // by hand, since nearly every host is one or the other.
     match (host.first()?, host.last()?) {

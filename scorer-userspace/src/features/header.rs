@@ -215,6 +215,7 @@ fn abilities<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     if let Some(agent) = message.header(HeaderName::UserAgent) {
         traits.family = family(agent);
         traits.agent = Some(product(agent));
+        traits.agent_text = agent;
         set(id::USER_AGENT_FAMILY, f32::from(traits.family));
     }
     set(id::USER_AGENT_IS_SCANNER, flag(is_scanner(message, call.parts.from_user())));

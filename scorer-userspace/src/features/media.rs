@@ -56,7 +56,7 @@ pub(super) fn fill<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a
         offer.shape = mix(offer.shape, u64::from(letter));
         match letter {
             b'm' => offer.medium(value),
-            b'o' => origin(value, &mut set),
+            b'o' => traits.origin = origin(value, &mut set),
             b's' => set(id::SDP_SESSION_NAME, f32::from(session_name(value))),
             b'c' => offer.connection = offer.connection.or_else(|| fields(value).nth(2)),
             b'b' => offer.bandwidths += 1,
@@ -194,14 +194,18 @@ impl<'a> Offer<'a> {
 }
 
 /// `o=- 3838 3838 IN IP4 192.0.2.1`.
-fn origin(value: &[u8], set: &mut dyn FnMut(u16, f32)) {
+///
+/// Gives the host.
+fn origin<'a>(value: &'a [u8], set: &mut dyn FnMut(u16, f32)) -> &'a [u8] {
     let mut fields = fields(value);
     let (user, session) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     set(id::SDP_ORIGIN_USER, f32::from(pattern(user)));
     set(id::SDP_SESS_ID_PATTERN, f32::from(session_id(session)));
-    if let Some(host) = fields.nth(3) {
+    let host = fields.nth(3);
+    if let Some(host) = host {
         set(id::SDP_ORIGIN_IP_PRIVATE, flag(is_private_host(host)));
     }
+    host.unwrap_or_default()
 }
 
 fn session_id(text: &[u8]) -> u8 {

@@ -22,6 +22,7 @@ mod stir;
 mod transport;
 mod words;
 
+pub(crate) use context::address as host_address;
 pub use context::{Call, Parts};
 pub(crate) use date::seconds as date_seconds;
 pub use registry::{COUNT, FeatureDef, Group, Kind, REGISTRY, by_name, id, markdown, names};

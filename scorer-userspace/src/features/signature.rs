@@ -30,6 +30,10 @@ pub struct Traits<'a> {
     pub shape: u64,
     /// See [`Self::signed`].
     pub signature: u64,
+    /// User-Agent, whole; empty without one.
+    pub agent_text: &'a [u8],
+    /// Host of the offer's `o=` line; empty without an offer.
+    pub origin: &'a [u8],
 }
 
 impl Traits<'_> {

@@ -7,12 +7,12 @@ mod decay;
 mod dialog;
 mod entry;
 mod keys;
-mod pages;
+pub(crate) mod pages;
 mod profile;
 mod sketch;
 mod small;
 mod snapshot;
-mod table;
+pub(crate) mod table;
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -22,7 +22,7 @@ use std::{
 use foldhash::{SharedSeed, quality::SeedableRandomState};
 use hashbrown::HashMap;
 
-use crate::time::Timestamp;
+use crate::{profiles::Profiles, time::Timestamp};
 use dialog::{Dialog, PARTIES};
 use entry::{Added, Entry, Own};
 use profile::Profile;
@@ -51,6 +51,8 @@ const LINKS: usize = 1 << 16;
 pub struct HistoryConfig {
     /// Bytes it may take.
     pub bytes: usize,
+    /// Bytes that the profiles of callers may take beside it; 0 for none.
+    pub profile_bytes: usize,
     /// Whether every key has a secret of this process in it, so that nobody can
     /// pick Call-IDs or numbers whose keys fall together or drive others out. Without,
     /// every run gives the same, to the last eviction.
@@ -59,7 +61,7 @@ pub struct HistoryConfig {
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { bytes: 256 << 20, secret: false }
+        Self { bytes: 256 << 20, profile_bytes: 64 << 20, secret: false }
     }
 }
 
@@ -134,6 +136,8 @@ pub struct History {
     links: HashMap<u64, u32>,
     secret: [u64; 2],
     hashes: SeedableRandomState,
+    /// Who is behind calls, whatever numbers they show.
+    pub(crate) callers: Option<Profiles>,
 }
 
 impl History {
@@ -164,6 +168,7 @@ impl History {
             links: HashMap::new(),
             secret,
             hashes: seeded(secret),
+            callers: (config.profile_bytes > 0).then(|| Profiles::new(config.profile_bytes)),
         }
     }
 
@@ -187,7 +192,12 @@ impl History {
 
     /// Entries that made room for others, over all tables.
     pub fn evicted(&self) -> u64 {
-        self.entries.evicted + self.few.evicted + self.profiles.evicted + self.dialogs.evicted
+        let callers = self.callers.as_ref().map_or(0, |callers| callers.evicted);
+        self.entries.evicted
+            + self.few.evicted
+            + self.profiles.evicted
+            + self.dialogs.evicted
+            + callers
     }
 
     /// New keys that were not let in, over all tables: a flood of numbers that call
@@ -210,6 +220,9 @@ impl History {
         self.few.populate();
         self.profiles.populate();
         self.dialogs.populate();
+        if let Some(callers) = &self.callers {
+            callers.populate();
+        }
     }
 
     /// Bytes it takes when all of it has been used.

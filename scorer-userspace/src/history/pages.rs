@@ -8,7 +8,7 @@ use memmap2::MmapMut;
 /// A slice of fixed length that begins as zeros. On Linux it asks for huge pages:
 /// tables are read all over, and with small ones nearly every read would miss the
 /// TLB, too.
-pub(super) struct Pages<T> {
+pub(crate) struct Pages<T> {
     /// `None` where memory could not be mapped; then `heap` has it.
     map: Option<MmapMut>,
     heap: Vec<T>,
@@ -17,7 +17,7 @@ pub(super) struct Pages<T> {
 }
 
 impl<T: Pod> Pages<T> {
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         const HUGE: usize = 2 << 20;
         let bytes = length * size_of::<T>();
         // The kernel aligns large maps to huge pages.
@@ -33,7 +33,7 @@ impl<T: Pod> Pages<T> {
 
     /// Has the memory in place now, and not when it is first written to: clearing a
     /// huge page takes longer than a call.
-    pub(super) fn populate(&self) {
+    pub(crate) fn populate(&self) {
         if let Some(map) = &self.map {
             // Linux 5.14; before, pages come as they are touched.
             #[cfg(target_os = "linux")]
@@ -41,12 +41,12 @@ impl<T: Pod> Pages<T> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 
     #[inline]
-    pub(super) fn get(&self) -> &[T] {
+    pub(crate) fn get(&self) -> &[T] {
         match &self.map {
             Some(map) => bytemuck::cast_slice(map),
             None => &self.heap,
@@ -54,7 +54,7 @@ impl<T: Pod> Pages<T> {
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self) -> &mut [T] {
+    pub(crate) fn get_mut(&mut self) -> &mut [T] {
         match &mut self.map {
             Some(map) => bytemuck::cast_slice_mut(map),
             None => &mut self.heap,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 /// Linear counting over 64 bits (Whang, Vander-Zanden, Taylor 1990) from the number
 /// of bits set: within 10 % or two up to 40, still rising to about 270, where the
 /// map is full.
-pub(super) fn linear_count(ones: u32) -> f32 {
+pub(crate) fn linear_count(ones: u32) -> f32 {
     static BY_ONES: LazyLock<[f32; 65]> = LazyLock::new(|| {
         std::array::from_fn(|ones| -64.0 * ((64.0 - ones as f32).max(0.95) / 64.0).ln())
     });
@@ -15,7 +15,7 @@ pub(super) fn linear_count(ones: u32) -> f32 {
 /// How often keys were asked for lately that no table holds: the sketch of TinyLFU
 /// (Einziger, Friedman, Manes 2017), counters of eight bits, four for each key.
 #[derive(Debug)]
-pub(super) struct Frequency {
+pub(crate) struct Frequency {
     counters: Box<[u8]>,
     additions: usize,
     /// Up to here the counters have been halved in this round; at the end, none
@@ -29,13 +29,13 @@ const STEP: usize = 64;
 
 impl Frequency {
     /// `counters` is rounded up to a power of two.
-    pub(super) fn new(counters: usize) -> Self {
+    pub(crate) fn new(counters: usize) -> Self {
         let length = counters.max(STEP).next_power_of_two();
         Self { counters: vec![0; length].into(), additions: 0, halved: length }
     }
 
     /// Adds one; how often it was added before, lately.
-    pub(super) fn add(&mut self, key: u64) -> u8 {
+    pub(crate) fn add(&mut self, key: u64) -> u8 {
         let mask = self.counters.len() - 1;
         let mut hash = key;
         let places: [usize; 4] = std::array::from_fn(|_| {
@@ -66,7 +66,7 @@ impl Frequency {
     }
 
     /// Bytes it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.counters.len()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "SCORHIS1"  layout u64  secret 2×u64  created u64 (ns)
-//! sections:   kind u8 (1–4 tables, 5 rest)  bytes u32  entries
+//! sections:   kind u8 (1–4 tables, 5 rest, 6–8 callers' profiles)  bytes u32  entries
 //! 0xff        SHA-256 of all before
 //! ```
 //!
@@ -22,12 +22,14 @@ use bytemuck::Pod;
 use sha2::{Digest as _, Sha256};
 
 use super::{Aged, Dialog, Entry, History, HistoryConfig, Profile, Small, Table, decay};
-use crate::time::Timestamp;
+use crate::{profiles, time::Timestamp};
 
 const MAGIC: &[u8; 8] = b"SCORHIS1";
 const END: u8 = 0xff;
 /// The part that is no table.
 const REST: u8 = 5;
+/// Callers' profiles: tokens, profiles, and the rest of them.
+const CALLERS: [u8; 3] = [6, 7, 8];
 /// Sets copied in a step; some 200 kB, well under a tenth of a millisecond.
 const STEP: usize = 128;
 /// Older ones say nothing about today, seconds.
@@ -39,7 +41,7 @@ const SECTION: usize = 4 << 20;
 const LAYOUT: u64 = (size_of::<Entry>() as u64) << 48
     | (size_of::<Small>() as u64) << 32
     | (size_of::<Profile>() as u64) << 16
-    | size_of::<Dialog>() as u64;
+    | size_of::<Dialog>() as u64 ^ profiles::LAYOUT << 32;
 
 /// Why a snapshot was not taken up.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,14 @@ impl History {
             1 => section(&self.few, 2, cursor.set, out),
             2 => section(&self.profiles, 3, cursor.set, out),
             3 => section(&self.dialogs, 4, cursor.set, out),
+            4 => match &self.callers {
+                Some(callers) => section(callers.tokens(), CALLERS[0], cursor.set, out),
+                None => 0,
+            },
+            5 => match &self.callers {
+                Some(callers) => framed(CALLERS[1], out, |out| callers.dump(cursor.set, STEP, out)),
+                None => 0,
+            },
             _ => {
                 self.rest(out);
                 return false;
@@ -112,6 +122,9 @@ impl History {
         out.push(REST);
         out.extend_from_slice(&(body.len() as u32).to_le_bytes());
         out.extend_from_slice(&body);
+        if let Some(callers) = &self.callers {
+            framed(CALLERS[2], out, |out| out.extend_from_slice(&callers.rest()));
+        }
     }
 
     /// A history from a snapshot, of the size configured now.
@@ -128,7 +141,7 @@ impl History {
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         // Bytes on disk are at most what the tables take in memory, and a little.
-        let most = config.bytes as u64 * 2 + (64 << 20);
+        let most = (config.bytes + config.profile_bytes) as u64 * 2 + (64 << 20);
         if length > most {
             return Err(refused("it is larger than twice the history may be"));
         }
@@ -171,6 +184,7 @@ impl History {
                         3 => fill(&mut history.profiles, section),
                         4 => fill(&mut history.dialogs, section),
                         5 => history.take_rest(section),
+                        6..=8 => history.take_callers(*kind, section),
                         _ => false,
                     };
                     if !taken {
@@ -182,6 +196,16 @@ impl History {
             }
         }
         Err(refused("its parts contradict each other"))
+    }
+
+    fn take_callers(&mut self, kind: u8, section: &[u8]) -> bool {
+        // Switched off since.
+        let Some(callers) = &mut self.callers else { return true };
+        match kind {
+            6 => fill(callers.tokens_mut(), section),
+            7 => callers.fill(section),
+            _ => callers.take_rest(section),
+        }
     }
 
     fn take_rest(&mut self, section: &[u8]) -> bool {
@@ -211,16 +235,22 @@ impl History {
 /// Adds a piece of a table; how many sets it has.
 fn section<V: Aged>(table: &Table<V>, kind: u8, set: usize, out: &mut Vec<u8>) -> usize {
     let sets = table.sets();
+    framed(kind, out, |out| (set..(set + STEP).min(sets)).for_each(|set| table.dump(set, out)));
+    sets
+}
+
+/// Adds what `write` writes as a section, or nothing where that is empty.
+fn framed<T>(kind: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let at = out.len();
     out.extend_from_slice(&[kind, 0, 0, 0, 0]);
-    (set..(set + STEP).min(sets)).for_each(|set| table.dump(set, out));
+    let result = write(out);
     let length = out.len() - at - 5;
     if length == 0 {
         out.truncate(at);
     } else {
         out[at + 1..at + 5].copy_from_slice(&(length as u32).to_le_bytes());
     }
-    sets
+    result
 }
 
 fn fill<V: Aged + Pod>(table: &mut Table<V>, section: &[u8]) -> bool {

@@ -9,10 +9,10 @@ use super::{
 use crate::time::Timestamp;
 
 /// Ways of a set: a key may stand in any of them.
-pub(super) const WAYS: usize = 8;
+pub(crate) const WAYS: usize = 8;
 
 /// What a table needs to know of its values.
-pub(super) trait Aged: Pod {
+pub(crate) trait Aged: Pod {
     /// A new key must have been seen as often as the least worthy one of its set
     /// before it takes that one's place.
     const BY_FREQUENCY: bool;
@@ -27,29 +27,29 @@ pub(super) trait Aged: Pod {
 /// remembers of it; so a flood of keys that never come again drives nobody out.
 /// Look-ups are O(1), memory is taken once.
 #[derive(Debug)]
-pub(super) struct Table<V> {
+pub(crate) struct Table<V> {
     /// 0 is empty. A set's keys are one cache line.
     keys: Pages<[u64; WAYS]>,
     values: Pages<[V; WAYS]>,
     frequency: Frequency,
     /// Live entries that made room.
-    pub(super) evicted: u64,
+    pub(crate) evicted: u64,
     /// New keys that were not let in.
-    pub(super) refused: u64,
+    pub(crate) refused: u64,
 }
 
 /// A value and what is known about how it came.
-pub(super) struct Entry<'t, V> {
-    pub(super) value: &'t mut V,
+pub(crate) struct Entry<'t, V> {
+    pub(crate) value: &'t mut V,
     /// It was there before.
-    pub(super) known: bool,
+    pub(crate) known: bool,
     /// How often it was asked for in vain before, lately.
-    pub(super) before: u8,
+    pub(crate) before: u8,
 }
 
 impl<V: Aged> Table<V> {
     /// As many entries as fit `bytes`, at least eight.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let sets = (bytes / Self::set_bytes()).max(1);
         Self {
             keys: Pages::new(sets),
@@ -72,13 +72,13 @@ impl<V: Aged> Table<V> {
 
     /// Has the keys on their way that a look-up of `key` will compare.
     #[inline]
-    pub(super) fn prefetch_keys(&self, key: u64) {
+    pub(crate) fn prefetch_keys(&self, key: u64) {
         prefetch(&self.keys.get()[self.set_of(key)]);
     }
 
     /// Has the value of `key` on its way, if it is there.
     #[inline]
-    pub(super) fn prefetch_value(&self, key: u64) {
+    pub(crate) fn prefetch_value(&self, key: u64) {
         let set = self.set_of(key);
         if let Some(way) = way(&self.keys.get()[set], key) {
             let value = &self.values.get()[set][way];
@@ -90,7 +90,7 @@ impl<V: Aged> Table<V> {
     }
 
     /// The value of `key` (not 0).
-    pub(super) fn get(&mut self, key: u64) -> Option<&mut V> {
+    pub(crate) fn get(&mut self, key: u64) -> Option<&mut V> {
         let set = self.set_of(key);
         let way = way(&self.keys.get()[set], key)?;
         Some(&mut self.values.get_mut()[set][way])
@@ -98,7 +98,7 @@ impl<V: Aged> Table<V> {
 
     /// The value of `key` (not 0), all zero when it is new; `None` when it is new
     /// and its set is full of more worthy ones.
-    pub(super) fn entry(&mut self, key: u64, now: Timestamp) -> Option<Entry<'_, V>> {
+    pub(crate) fn entry(&mut self, key: u64, now: Timestamp) -> Option<Entry<'_, V>> {
         let set = self.set_of(key);
         let keys = &mut self.keys.get_mut()[set];
         let values = &mut self.values.get_mut()[set];
@@ -131,28 +131,28 @@ impl<V: Aged> Table<V> {
     }
 
     /// Has all of its memory in place.
-    pub(super) fn populate(&self) {
+    pub(crate) fn populate(&self) {
         self.keys.populate();
         self.values.populate();
     }
 
     /// Entries there is room for.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.keys.len() * WAYS
     }
 
     /// Bytes it takes when all of it has been touched.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.keys.len() * WAYS * (size_of::<u64>() + size_of::<V>()) + self.frequency.bytes()
     }
 
     /// Sets.
-    pub(super) fn sets(&self) -> usize {
+    pub(crate) fn sets(&self) -> usize {
         self.keys.len()
     }
 
     /// Adds the live entries of one set, key and value, to `out`.
-    pub(super) fn dump(&self, set: usize, out: &mut Vec<u8>) {
+    pub(crate) fn dump(&self, set: usize, out: &mut Vec<u8>) {
         for (key, value) in self.keys.get()[set].iter().zip(&self.values.get()[set]) {
             if *key != 0 {
                 out.extend_from_slice(&key.to_le_bytes());
@@ -162,7 +162,7 @@ impl<V: Aged> Table<V> {
     }
 
     /// Puts an entry back, as [`Self::dump`] wrote it; false when there is no room.
-    pub(super) fn restore(&mut self, key: u64, value: &V) -> bool {
+    pub(crate) fn restore(&mut self, key: u64, value: &V) -> bool {
         let set = self.set_of(key);
         let keys = &mut self.keys.get_mut()[set];
         let Some(way) = way(keys, key).or_else(|| way(keys, 0)) else { return false };

@@ -3,12 +3,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{CallKeys, Event, History, HistoryConfig, Recall, Seen, SnapshotError, save};
-use crate::time::Timestamp;
+use crate::{profiles::Kind, time::Timestamp};
 
 const HOUR: usize = 3;
 
 fn config(bytes: usize) -> HistoryConfig {
-    HistoryConfig { bytes, secret: true }
+    HistoryConfig { bytes, profile_bytes: 1 << 20, secret: true }
 }
 
 fn small() -> History {
@@ -189,6 +189,42 @@ fn a_restart_forgets_nothing() {
         }
         assert!(again.event(mixed(300), Event::Bye, at(500)).known, "dialogs, too");
         history = History::restore(&path, &config(1 << 20), at(400)).expect("taken up");
+    }
+}
+
+#[test]
+fn profiles_of_callers_come_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.snap");
+    let mut history = small();
+    let evidence = |number: u64| {
+        let mut tokens = [0; crate::profiles::KINDS];
+        tokens[Kind::Source as usize] = 11;
+        tokens[Kind::Network as usize] = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        crate::profiles::Evidence(tokens)
+    };
+    let belongs = |history: &mut History, number: u64, second: u64| {
+        let callers = history.callers.as_mut().expect("switched on");
+        let found = callers.find(&evidence(number), at(second));
+        callers.take(&found, &evidence(number), number, at(second))
+    };
+    for call in 0..600u64 {
+        belongs(&mut history, 1 + call % 200, call);
+    }
+    save(&history, &path, at(601)).expect("saved");
+    let mut again = History::restore(&path, &config(1 << 20), at(700)).expect("taken up");
+    for number in 1..=200 {
+        let one = belongs(&mut history, number, 700 + number);
+        assert_eq!(belongs(&mut again, number, 700 + number), one);
+        assert_eq!((one.profile, one.calls), (number, 4));
+    }
+    // Of another size, or switched off: what fits is taken up.
+    for profile_bytes in [256 << 10, 4 << 20, 0] {
+        let config = HistoryConfig { profile_bytes, ..config(1 << 20) };
+        let mut other = History::restore(&path, &config, at(700)).expect("taken up");
+        if profile_bytes == 4 << 20 {
+            assert_eq!(belongs(&mut other, 7, 800).profile, 7);
+        }
     }
 }
 

@@ -98,6 +98,21 @@ pub struct Hits {
     pub consortium_age: f32,
 }
 
+impl Hits {
+    /// Names the call by an open case, which stands before what other entries deny.
+    pub(crate) fn denied_by_case(&mut self) {
+        self.lists.insert(List::DenyProfile);
+        self.deny = Some(Hit { list: List::DenyProfile, changed: false, id: u32::MAX });
+    }
+}
+
+impl Hit {
+    /// Whether it is of a case, and no entry's.
+    pub(crate) const fn is_case(self) -> bool {
+        self.id == u32::MAX
+    }
+}
+
 impl Default for Hits {
     fn default() -> Self {
         Self {

@@ -47,7 +47,11 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
     hex(verdict.fingerprint, out);
     out.extend_from_slice(b"\",\"signature\":\"");
     a.signature.write(out);
-    out.extend_from_slice(b"\",\"trunk\":");
+    out.extend_from_slice(b"\",\"profile\":\"");
+    hex(a.profile, out);
+    out.extend_from_slice(b"\",\"profile_calls\":");
+    integer(u64::from(a.belongs.calls), out);
+    out.extend_from_slice(b",\"trunk\":");
     nullable(a.trunk, out);
     out.extend_from_slice(b",\"score\":");
     integer(u64::from(verdict.score), out);

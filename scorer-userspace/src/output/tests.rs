@@ -51,6 +51,8 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         profile: 3,
         countries: [44, 44],
         message: &[],
+        evidence: crate::profiles::Evidence::default(),
+        belongs: crate::profiles::Belongs::NOBODY,
     };
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);
@@ -95,6 +97,8 @@ fn keys_and_types_are_the_documented_ones() {
         "transport",
         "fingerprint",
         "signature",
+        "profile",
+        "profile_calls",
         "trunk",
         "score",
         "level",

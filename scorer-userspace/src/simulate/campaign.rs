@@ -305,6 +305,10 @@ impl Campaign {
         spec.caller.clone_from(&self.pool[0]);
         asserted(spec, 0.75, &self.own, random);
         spec.among_strangers(0.45, 140.0, random);
+        // Half of them withhold every third of their numbers.
+        if self.way.is_multiple_of(2) && self.made / every % 3 == 2 {
+            spec.withhold(random);
+        }
     }
 
     fn scan(&mut self, spec: &mut Spec) {

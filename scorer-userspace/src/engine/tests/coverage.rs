@@ -474,7 +474,7 @@ fn engine(folder: &std::path::Path) -> (Engine, Key) {
         ..EnvConfig::default()
     };
     let config = EngineConfig {
-        history: HistoryConfig { bytes: 8 << 20, secret: true },
+        history: HistoryConfig { bytes: 8 << 20, secret: true, ..HistoryConfig::default() },
         env,
         ..EngineConfig::default()
     };

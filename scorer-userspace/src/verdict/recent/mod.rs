@@ -72,6 +72,8 @@ pub(crate) mod tests {
             profile: 0,
             countries: [0; 2],
             message: &[],
+            evidence: crate::profiles::Evidence::default(),
+            belongs: crate::profiles::Belongs::NOBODY,
         })
     }
 

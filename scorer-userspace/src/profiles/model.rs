@@ -1,0 +1,143 @@
+//! How much evidence weighs: what was learnt on simulated traffic, in one place.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{KINDS, Kind};
+
+/// How a kind of evidence behaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    /// Calls as if seen before that kept the token, and that changed it.
+    pub(super) kept: f32,
+    pub(super) changed: f32,
+    /// Share of other callers that a token nobody else has had is taken to have, of one
+    /// call's worth.
+    pub(super) unseen: f32,
+    /// Most that a token may speak for a caller, in nats.
+    pub(super) most: f32,
+    /// Least that another token speaks against it, in nats.
+    pub(super) against: f32,
+}
+
+const fn weight(kept: f32, changed: f32, unseen: f32, most: f32) -> Weight {
+    Weight { kept, changed, unseen, most, against: 0.0 }
+}
+
+/// By kind.
+pub(super) const WEIGHTS: [Weight; KINDS] = [
+    // Source: carriers have a few gateways, and spread calls over them.
+    weight(6.0, 0.2, 0.05, 8.0),
+    // Stack.
+    weight(6.0, 0.3, 0.05, 8.0),
+    // Origin.
+    weight(3.0, 0.6, 0.02, 8.0),
+    // Manner.
+    weight(2.0, 1.0, 0.05, 7.0),
+    // Network number.
+    weight(6.0, 1.0, 0.001, 13.0),
+    // Shown number: anybody can show any.
+    weight(4.0, 1.0, 0.02, 11.0),
+    // Origid: providers give each customer one.
+    Weight { against: 6.0, ..weight(8.0, 0.05, 0.001, 13.0) },
+    // Country.
+    weight(2.0, 1.0, 0.05, 6.0),
+    // Display name.
+    weight(1.0, 1.5, 0.05, 6.0),
+    // Range called.
+    weight(0.3, 1.5, 0.05, 5.0),
+    // Callee.
+    weight(0.3, 1.5, 0.05, 9.0),
+];
+
+/// What a new caller weighs, nats.
+pub(super) const NEW: f32 = -0.7;
+/// By how much a profile must be likelier than a new caller, nats.
+pub(super) const MARGIN: f32 = 0.0;
+/// What a single kind must say at least that two profiles are joined by it, nats.
+pub(super) const JOINS: f32 = 7.0;
+
+/// Calls that could be of either of two profiles until they are joined.
+pub(super) const VOTES: u8 = 3;
+/// What a single kind must say at least, nats: a gateway's crowd is nobody.
+pub(super) const SPECIFIC: f32 = 3.5;
+
+/// Most that time speaks against a caller whom a case wants, nats: it is expected back.
+pub(super) const WANTED: f32 = -6.0;
+/// What the place alone says less, nats.
+pub(super) const GATEWAY: f32 = 1.5;
+
+/// When a caller calls: the seconds between its calls, and how steady they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Zeroable, Pod)]
+#[repr(C)]
+pub(super) struct Pace {
+    /// Seconds between calls; 0 where that is not known yet.
+    gap: f32,
+    /// Mean of how far gaps are off, as a share of the gap; a machine's are near 0.
+    jitter: f32,
+}
+
+/// Of a machine's calls that others are mistaken for, so many may be missing.
+const MISSED: f32 = 4.0;
+/// A gap this far off, as a share, is none of a machine's.
+const OFF: f32 = 0.15;
+/// Shortest gap and jitter, seconds and share: clocks and networks are no better.
+const SHORTEST: f32 = 0.02;
+const STEADIEST: f32 = 0.01;
+
+impl Pace {
+    /// The gap as a machine's: how many calls it is from the last, and how far off.
+    fn beats(self, since: f32) -> (f32, f32) {
+        let beats = (since / self.gap).round().clamp(1.0, MISSED);
+        (beats, (since / (beats * self.gap) - 1.0).abs())
+    }
+
+    /// Takes the gap before the caller's `calls`th call, from 2.
+    pub(super) fn learn(&mut self, since: f32, calls: u32) {
+        let since = since.max(SHORTEST);
+        if calls <= 2 {
+            *self = Self { gap: since, jitter: 0.5 };
+            return;
+        }
+        let weight = 1.0 / (calls - 1).min(8) as f32;
+        let (beats, off) = self.beats(since);
+        self.jitter += weight.max(0.25) * (off.min(0.5) - self.jitter);
+        let one = if off < OFF { since / beats } else { since };
+        // In logarithms: one pause is no other pace.
+        self.gap = (self.gap.ln() + weight * (one.ln() - self.gap.ln())).exp().max(SHORTEST);
+    }
+
+    /// Log density, per second, of a call so many seconds after the caller's last.
+    pub(super) fn ln_density(self, since: f32) -> f32 {
+        // Somebody may pause: any time is as likely as its length is short.
+        let anytime = -((since + 0.5) * 20.0).ln();
+        if self.gap == 0.0 {
+            return anytime;
+        }
+        // Heavy tail (Lomax) around the pace so far.
+        let paced = -self.gap.ln() - 2.0 * (1.0 + since / self.gap).ln();
+        let human = paced.max(anytime - 1.0);
+        if self.jitter > OFF {
+            return human;
+        }
+        let (beats, off) = self.beats(since);
+        let width = self.jitter.max(STEADIEST) * 1.5;
+        let machine = -off / width - (2.0 * width * self.gap).ln() - beats * std::f32::consts::LN_2;
+        human.max(machine)
+    }
+}
+
+impl Kind {
+    pub(super) const fn weight(self) -> Weight {
+        WEIGHTS[self as usize]
+    }
+
+    /// Whether a token is one caller's as a rule.
+    pub(super) const fn names_one(self) -> bool {
+        matches!(self, Self::Network | Self::Shown | Self::Origid | Self::Display)
+    }
+
+    /// Whether two profiles that have a rare token of this kind in one call are one.
+    pub(super) const fn joins(self) -> bool {
+        matches!(self, Self::Network | Self::Shown | Self::Origid | Self::Origin)
+    }
+}

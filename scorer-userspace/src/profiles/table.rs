@@ -1,0 +1,722 @@
+//! The profiles as the scoring thread knows them: bounded, without allocation.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{
+    Evidence, KINDS, Kind, Portrait,
+    model::{GATEWAY, JOINS, MARGIN, NEW, Pace, SPECIFIC, VOTES, WANTED},
+};
+use crate::{
+    history::{
+        pages::{Pages, prefetch},
+        table::{Aged, Table},
+    },
+    time::Timestamp,
+};
+
+/// Profiles remembered of a token.
+const USERS: usize = 4;
+/// Values remembered of a kind that many callers share.
+const RECENT: usize = 6;
+/// Profiles compared with a call.
+const CANDIDATES: usize = 12;
+/// Kinds whose tokens many share: a token's few users do not tell who had it.
+const SHARED: [Kind; 6] =
+    [Kind::Source, Kind::Stack, Kind::Origin, Kind::Manner, Kind::Country, Kind::CalleeRange];
+/// Kinds by which candidates are found, the best first.
+const FINDERS: [Kind; 10] = [
+    Kind::Network,
+    Kind::Origid,
+    Kind::Shown,
+    Kind::Origin,
+    Kind::Callee,
+    Kind::Display,
+    Kind::Manner,
+    Kind::Country,
+    Kind::Stack,
+    Kind::Source,
+];
+/// Half-life of how common a token is, seconds.
+const HALF_LIFE: f32 = 86_400.0;
+/// Half-life of the rate of all calls, seconds.
+const RATE_HALF_LIFE: f32 = 600.0;
+
+/// What is known of a token.
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
+#[repr(C)]
+pub(crate) struct Known {
+    /// Calls that had it, decayed.
+    count: f32,
+    /// Seconds since 1970.
+    last: u32,
+    /// Handles of the profiles that had it last, latest first; 0 for none.
+    users: [u32; USERS],
+    /// Their calls, decayed.
+    counts: [f32; USERS],
+    /// Of a profile that a case wants: stays whatever comes.
+    pinned: u32,
+}
+
+impl Aged for Known {
+    const BY_FREQUENCY: bool = true;
+
+    fn worth(&self, now: Timestamp) -> f32 {
+        let since = seconds(now).saturating_sub(self.last) as f32;
+        // Worth a thousand calls, and for months.
+        let wanted = 1_000.0 * self.pinned as f32 * decay(since, 30.0 * HALF_LIFE);
+        self.count * decay(since, HALF_LIFE) + wanted
+    }
+}
+
+impl Known {
+    fn decayed(mut self, now: u32) -> Self {
+        let left = decay(now.saturating_sub(self.last) as f32, HALF_LIFE);
+        self.count *= left;
+        self.counts = self.counts.map(|count| count * left);
+        self.last = self.last.max(now);
+        self
+    }
+}
+
+/// How steady a profile is in a kind.
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
+#[repr(C)]
+struct Habit {
+    kept: u16,
+    seen: u16,
+}
+
+/// Values of a shared kind that it had last, most often first.
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
+#[repr(C)]
+struct Recent {
+    tokens: [u32; RECENT],
+    counts: [u16; RECENT],
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, Zeroable, Pod)]
+#[repr(C)]
+pub(crate) struct Profile {
+    /// 0 is a free place.
+    pub(super) id: u64,
+    /// Last call, ns since 1970.
+    last: u64,
+    /// First call, seconds since 1970.
+    first: u32,
+    calls: u32,
+    /// Handle of the profile that it turned out to be; 0 for none.
+    is: u32,
+    pace: Pace,
+    habits: [Habit; KINDS],
+    recent: [Recent; SHARED.len()],
+    /// Rises when another profile takes the place.
+    generation: u8,
+    /// Kept whatever comes.
+    pinned: u8,
+    /// Calls that could as well have been the rival's.
+    votes: u8,
+    spare: u8,
+    /// Handle of the profile that its calls could be of, too.
+    rival: u32,
+    /// Number of its case, from 1; 0 for none.
+    case: u32,
+    spare2: u32,
+}
+
+const _: () = assert!(size_of::<Profile>() == 312);
+
+/// Where a call belongs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Belongs {
+    /// The profile's id.
+    pub profile: u64,
+    /// Its calls, this one among them.
+    pub calls: u32,
+    /// How sure that is, 0–1; 1 for a profile that begins with the call.
+    pub confidence: f32,
+    /// A profile that this call showed to be the same.
+    pub joined: Option<u64>,
+    /// What spoke for it.
+    pub says: Says,
+}
+
+impl Belongs {
+    /// To nobody that is known.
+    pub const NOBODY: Self =
+        Self { profile: 0, calls: 0, confidence: 0.0, joined: None, says: [0.0; KINDS + 1] };
+}
+
+/// What [`Profiles::find`] found, for [`Profiles::take`].
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    known: [Known; KINDS],
+    best: Option<(u32, Score)>,
+    second: Option<(u32, Score)>,
+    /// Number of the case that the profile is attached to.
+    pub case: Option<usize>,
+    /// Where the call belongs; profile 0 where it is of nobody known.
+    pub belongs: Belongs,
+}
+
+/// What speaks for a profile by kind of evidence, and last by the time since its last
+/// call; in nats, negative where it speaks against.
+pub type Says = [f32; KINDS + 1];
+
+/// All profiles.
+#[derive(Debug)]
+pub struct Profiles {
+    pub(super) tokens: Table<Known>,
+    pub(super) places: Pages<Profile>,
+    /// Next place to be given away.
+    pub(super) hand: usize,
+    pub(super) everybody: f32,
+    pub(super) last: u32,
+    pub(super) rate: f32,
+    pub(super) rate_last: u64,
+    /// Handles of those that cases want.
+    wanted: Vec<u32>,
+    /// Profiles that made room for others.
+    pub(crate) evicted: u64,
+}
+
+impl Profiles {
+    /// As many as fit `bytes`.
+    pub fn new(bytes: usize) -> Self {
+        // A profile of some calls has a dozen tokens of its own.
+        let profiles = (bytes / 100 * 40 / size_of::<Profile>()).clamp(8, 1 << 24);
+        Self {
+            tokens: Table::new(bytes / 100 * 60),
+            places: Pages::new(profiles),
+            hand: 0,
+            everybody: 0.0,
+            last: 0,
+            rate: 0.0,
+            rate_last: 0,
+            wanted: Vec::new(),
+            evicted: 0,
+        }
+    }
+
+    /// Looks for the profile of a call. Changes nothing: it may be a retransmission.
+    pub fn find(&mut self, evidence: &Evidence, now: Timestamp) -> Found {
+        let known = self.look(evidence, seconds(now));
+        let rate = self.rate * std::f32::consts::LN_2 / RATE_HALF_LIFE;
+        let scene = Scene { evidence, known: &known, everybody: self.everybody, now, rate };
+        let mut ranked: [Option<(u32, Score)>; 2] = [None; 2];
+        let mut sum = NEW.exp();
+        let (candidates, count) = self.candidates(&known);
+        for handle in &candidates[..count] {
+            let Some(profile) = self.profile(*handle) else { continue };
+            let score = scene.score(*handle, profile);
+            sum += score.total.min(60.0).exp();
+            let beats =
+                |other: Option<(u32, Score)>| other.is_none_or(|(_, o)| score.total > o.total);
+            if beats(ranked[0]) {
+                ranked = [Some((*handle, score)), ranked[0]];
+            } else if beats(ranked[1]) {
+                ranked[1] = Some((*handle, score));
+            }
+        }
+        let [best, second] = ranked.map(|of| of.filter(|(_, score)| score.is_enough()));
+        let confidence = best.map_or(1.0, |(_, score)| score.total.min(60.0).exp() / sum);
+        let profile = best.and_then(|(handle, _)| self.profile(handle));
+        let case = profile.and_then(|profile| profile.case.checked_sub(1));
+        let belongs = Belongs {
+            profile: profile.map_or(0, |profile| profile.id),
+            calls: profile.map_or(0, |profile| profile.calls),
+            confidence,
+            joined: None,
+            says: best.map_or([0.0; KINDS + 1], |(_, score)| score.says),
+        };
+        Found { known, best, second, case: case.map(|case| case as usize), belongs }
+    }
+
+    /// Counts a call with the profile that was found, or with a new one of the id `seed`.
+    pub fn take(
+        &mut self,
+        found: &Found,
+        evidence: &Evidence,
+        seed: u64,
+        now: Timestamp,
+    ) -> Belongs {
+        self.count_all(now);
+        let joined = found.best.zip(found.second).and_then(|((a, of), (b, other))| {
+            if of.contradicted() || other.contradicted() {
+                return None;
+            }
+            let one = of.joins() >= JOINS && other.joins() >= JOINS;
+            (self.vote(a, b) || one).then(|| self.join(a, b))?
+        });
+        let handle = match (found.best, joined) {
+            (Some(_), Some((survivor, _))) => survivor,
+            (Some((handle, _)), None) => handle,
+            (None, _) => self.begin(seed, now),
+        };
+        self.learn(handle, evidence, &found.known, now);
+        let profile = &self.places.get()[place(handle)];
+        let joined = joined.map(|(_, id)| id);
+        Belongs { profile: profile.id, calls: profile.calls, joined, ..found.belongs }
+    }
+
+    /// What is known of the call's tokens.
+    fn look(&mut self, evidence: &Evidence, now: u32) -> [Known; KINDS] {
+        for token in evidence.0 {
+            self.tokens.prefetch_keys(token);
+        }
+        for token in evidence.0 {
+            self.tokens.prefetch_value(token);
+        }
+        evidence.0.map(|token| match self.tokens.get(token) {
+            Some(known) if token != 0 => known.decayed(now),
+            _ => Known { last: now, ..Known::zeroed() },
+        })
+    }
+
+    fn count_all(&mut self, now: Timestamp) {
+        let second = seconds(now);
+        self.everybody *= decay(second.saturating_sub(self.last) as f32, HALF_LIFE);
+        self.everybody += 1.0;
+        self.last = self.last.max(second);
+        let since = now.0.saturating_sub(self.rate_last) as f32 / 1e9;
+        self.rate = self.rate * decay(since, RATE_HALF_LIFE) + 1.0;
+        self.rate_last = self.rate_last.max(now.0);
+    }
+
+    /// Profiles that share a token with the call.
+    fn candidates(&self, known: &[Known; KINDS]) -> ([u32; CANDIDATES], usize) {
+        let (mut found, mut count) = ([0; CANDIDATES], 0);
+        for kind in FINDERS {
+            for user in known[kind as usize].users {
+                let handle = self.resolve(user);
+                if handle == 0 || found[..count].contains(&handle) {
+                    continue;
+                }
+                // All of its lines: each is looked at.
+                let profile = bytemuck::bytes_of(&self.places.get()[place(handle)]);
+                profile.iter().step_by(64).for_each(prefetch);
+                found[count] = handle;
+                count += 1;
+                if count == CANDIDATES {
+                    return (found, count);
+                }
+            }
+        }
+        (found, count)
+    }
+
+    /// The profile that a handle's turned out to be; 0 where it is gone.
+    fn resolve(&self, mut handle: u32) -> u32 {
+        // Joined ones point to the oldest; a chain of more than a few is cut.
+        for _ in 0..4 {
+            match self.profile(handle) {
+                Some(profile) if profile.is != 0 => handle = profile.is,
+                Some(_) => return handle,
+                None => return 0,
+            }
+        }
+        0
+    }
+
+    fn profile(&self, handle: u32) -> Option<&Profile> {
+        if handle.trailing_zeros() >= 24 {
+            return None;
+        }
+        let profile = self.places.get().get(place(handle))?;
+        (profile.id != 0 && profile.generation == generation(handle)).then_some(profile)
+    }
+
+    /// A call of `a` could be `b`'s, too; whether that was so often.
+    fn vote(&mut self, a: u32, b: u32) -> bool {
+        let profile = &mut self.places.get_mut()[place(a)];
+        if profile.rival == b {
+            profile.votes += 1;
+        } else if profile.votes > 0 {
+            profile.votes -= 1;
+        } else {
+            (profile.rival, profile.votes) = (b, 1);
+        }
+        profile.rival == b && profile.votes >= VOTES
+    }
+
+    /// Two are one: the one with more calls stays. Its handle, and the other's id.
+    fn join(&mut self, a: u32, b: u32) -> Option<(u32, u64)> {
+        let (of_a, of_b) = (*self.profile(a)?, *self.profile(b)?);
+        let a_stays = (of_a.pinned, of_a.calls) >= (of_b.pinned, of_b.calls);
+        let (stays, kept, goes, gone) =
+            if a_stays { (a, of_a, b, of_b) } else { (b, of_b, a, of_a) };
+        if gone.pinned != 0 {
+            // Both are wanted by name.
+            return None;
+        }
+        let profiles = self.places.get_mut();
+        profiles[place(goes)].is = stays;
+        let survivor = &mut profiles[place(stays)];
+        survivor.calls = kept.calls.saturating_add(gone.calls);
+        survivor.first = kept.first.min(gone.first);
+        survivor.last = kept.last.max(gone.last);
+        survivor.case = if kept.case == 0 { gone.case } else { kept.case };
+        for (habit, other) in survivor.habits.iter_mut().zip(gone.habits) {
+            habit.kept = habit.kept.saturating_add(other.kept);
+            habit.seen = habit.seen.saturating_add(other.seen);
+        }
+        Some((stays, gone.id))
+    }
+
+    /// A profile that begins.
+    fn begin(&mut self, seed: u64, now: Timestamp) -> u32 {
+        self.hand = (self.hand + 1) % self.places.len();
+        self.begin_at(self.hand, seed, now)
+    }
+
+    /// The same in one of eight places.
+    fn begin_at(&mut self, start: usize, seed: u64, now: Timestamp) -> u32 {
+        let profiles = self.places.get_mut();
+        let length = profiles.len();
+        let second = seconds(now);
+        // Of eight the one that is worth the least.
+        let mut chosen = start % length;
+        let mut least = f32::INFINITY;
+        for step in 0..8 {
+            let at = (start + step) % length;
+            let worth = profiles[at].worth(second);
+            if worth < least {
+                (chosen, least) = (at, worth);
+            }
+        }
+        self.evicted += u64::from(profiles[chosen].id != 0);
+        let generation = profiles[chosen].generation.wrapping_add(1);
+        let id = seed.max(1);
+        profiles[chosen] =
+            Profile { id, last: now.0, first: second, generation, ..Profile::zeroed() };
+        let handle = handle_of(chosen, generation);
+        self.name(id, handle, now, false);
+        handle
+    }
+
+    /// Has a profile found by its id.
+    fn name(&mut self, id: u64, handle: u32, now: Timestamp, pinned: bool) {
+        if let Some(entry) = self.tokens.entry(id_key(id), now) {
+            let Known { count, .. } = *entry.value;
+            let mut users = [0; USERS];
+            users[0] = handle;
+            let last = seconds(now);
+            let pinned = u32::from(pinned);
+            *entry.value = Known { count: count + 1.0, last, users, counts: [0.0; USERS], pinned };
+        }
+    }
+
+    /// The profile of an id, or the one it turned out to be.
+    fn by_id(&mut self, id: u64) -> Option<u32> {
+        let handle = self.tokens.get(id_key(id))?.users[0];
+        let named = self.profile(handle).is_some_and(|profile| profile.id == id);
+        if named { Some(self.resolve(handle)).filter(|handle| *handle != 0) } else { None }
+    }
+
+    /// Follows profiles for cases from now on, and no others: `cases` gives the number of
+    /// a case and its profiles, each with what it was known by, if that is known. Those
+    /// that were not met yet are made from that. How many are not known at all.
+    pub fn want<'a>(
+        &mut self,
+        cases: impl IntoIterator<Item = (usize, u64, &'a Portrait)>,
+        now: Timestamp,
+    ) -> usize {
+        for handle in std::mem::take(&mut self.wanted) {
+            let profiles = self.places.get_mut();
+            if let Some(profile) = profiles.get_mut(place(handle)) {
+                (profile.pinned, profile.case) = (0, 0);
+            }
+        }
+        let mut unknown = 0;
+        for (case, id, portrait) in cases {
+            let handle = self.by_id(id).or_else(|| {
+                (!portrait.is_empty()).then(|| {
+                    let evidence = portrait.typical();
+                    let found = self.find(&evidence, now);
+                    // The same caller under another id, or nobody met yet.
+                    let sure = found.best.filter(|(_, score)| score.joins() >= JOINS);
+                    sure.map_or_else(|| self.adopt(id, portrait, now), |(handle, _)| handle)
+                })
+            });
+            let Some(handle) = handle else {
+                unknown += 1;
+                continue;
+            };
+            let profile = &mut self.places.get_mut()[place(handle)];
+            (profile.pinned, profile.case) = (1, case as u32 + 1);
+            self.wanted.push(handle);
+        }
+        unknown
+    }
+
+    /// Makes a profile from what is known of it.
+    fn adopt(&mut self, id: u64, portrait: &Portrait, now: Timestamp) -> u32 {
+        // Spread: eight side by side that are all wanted would have to make room.
+        let start = id_key(id) as usize % self.places.len();
+        let handle = self.begin_at(start, id, now);
+        self.name(id, handle, now, true);
+        let profile = &mut self.places.get_mut()[place(handle)];
+        profile.calls = portrait.calls;
+        profile.first = seconds(portrait.first);
+        profile.last = portrait.last.0.min(now.0);
+        for kind in Kind::ALL {
+            let tokens = portrait.tokens(kind);
+            let calls: u32 = tokens.iter().map(|(_, calls)| *calls).sum();
+            // As many as a habit remembers.
+            let seen = calls.saturating_sub(1).min(32);
+            let changed = (tokens.len() as u32).saturating_sub(1);
+            let kept = seen - (seen * changed).checked_div(calls.max(1)).unwrap_or(0).min(seen);
+            profile.habits[kind as usize] = Habit { kept: kept as u16, seen: seen as u16 };
+            if let Some(shared) = SHARED.iter().position(|shared| *shared == kind) {
+                let recent = &mut profile.recent[shared];
+                for (at, (token, calls)) in tokens.iter().take(RECENT).enumerate() {
+                    recent.tokens[at] = *token as u32;
+                    recent.counts[at] = (*calls).min(1_000) as u16;
+                }
+            }
+        }
+        for (token, calls) in Kind::ALL.into_iter().flat_map(|kind| portrait.tokens(kind)) {
+            if let Some(entry) = self.tokens.entry(*token, now) {
+                let mut next = entry.value.decayed(seconds(now));
+                let calls = (*calls).min(1_000) as f32;
+                next.count = next.count.max(calls);
+                next.users.copy_within(..USERS - 1, 1);
+                next.counts.copy_within(..USERS - 1, 1);
+                (next.users[0], next.counts[0], next.pinned) = (handle, calls, 1);
+                *entry.value = next;
+            }
+        }
+        handle
+    }
+
+    /// What is wanted of a place at all times.
+    pub(crate) fn populate(&self) {
+        self.tokens.populate();
+        self.places.populate();
+    }
+
+    /// Bytes it takes when all of it is used.
+    pub fn bytes(&self) -> usize {
+        self.tokens.bytes() + self.places.len() * size_of::<Profile>()
+    }
+
+    /// Adds a call to a profile.
+    fn learn(&mut self, handle: u32, evidence: &Evidence, known: &[Known; KINDS], now: Timestamp) {
+        let profile = &mut self.places.get_mut()[place(handle)];
+        let since = now.0.saturating_sub(profile.last) as f32 / 1e9;
+        let first = profile.calls == 0;
+        if !first {
+            profile.pace.learn(since, profile.calls + 1);
+        }
+        profile.last = profile.last.max(now.0);
+        profile.calls = profile.calls.saturating_add(1);
+        let mut kept = [false; KINDS];
+        for kind in Kind::ALL {
+            let token = evidence.get(kind);
+            if token == 0 {
+                continue;
+            }
+            let at = kind as usize;
+            kept[at] = match SHARED.iter().position(|shared| *shared == kind) {
+                Some(shared) => profile.recent[shared].count(token as u32),
+                None => known[at].users.contains(&handle),
+            };
+            let trial = !first && kind.parent().is_none_or(|parent| kept[parent as usize]);
+            if trial {
+                let habit = &mut profile.habits[at];
+                habit.seen += 1;
+                habit.kept += u16::from(kept[at]);
+                if habit.seen >= 64 {
+                    habit.seen /= 2;
+                    habit.kept /= 2;
+                }
+            }
+        }
+        for kind in Kind::ALL {
+            let token = evidence.get(kind);
+            if token == 0 {
+                continue;
+            }
+            if let Some(entry) = self.tokens.entry(token, now) {
+                let mut next = known[kind as usize];
+                next.count += 1.0;
+                let at = next.users.iter().position(|user| *user == handle);
+                let count = at.map_or(0.0, |at| next.counts[at]) + 1.0;
+                let to = at.unwrap_or(USERS - 1);
+                next.users.copy_within(..to, 1);
+                next.counts.copy_within(..to, 1);
+                next.users[0] = handle;
+                next.counts[0] = count;
+                *entry.value = next;
+            }
+        }
+    }
+}
+
+/// One call, as profiles are held against it.
+struct Scene<'a> {
+    evidence: &'a Evidence,
+    known: &'a [Known; KINDS],
+    everybody: f32,
+    now: Timestamp,
+    /// Calls of everybody a second.
+    rate: f32,
+}
+
+/// What speaks for a profile, nats.
+#[derive(Clone, Copy, Debug)]
+struct Score {
+    total: f32,
+    /// Of each kind, and of the time since the last call.
+    says: Says,
+}
+
+impl Score {
+    /// Whether it is likelier than somebody new, and not by what a crowd shares.
+    fn is_enough(&self) -> bool {
+        self.total > NEW + MARGIN && self.specific() >= SPECIFIC
+    }
+
+    /// What the strongest kind says, with those that it hangs on. The place that a call
+    /// comes from says less here by what a gateway may have of all calls: who else comes
+    /// by it is not known.
+    fn specific(&self) -> f32 {
+        let mut sums = self.says;
+        for kind in Kind::ALL {
+            let on = kind.parent().filter(|parent| *parent != Kind::Source);
+            let below = on.map_or(0.0, |parent| sums[parent as usize]);
+            sums[kind as usize] += below.max(0.0);
+        }
+        sums[Kind::Source as usize] -= GATEWAY;
+        sums[..KINDS].iter().fold(0.0, |most, sum| sum.max(most))
+    }
+
+    /// A customer's identifier that is another's speaks against all.
+    fn contradicted(&self) -> bool {
+        self.says[Kind::Origid as usize] < 0.0
+    }
+
+    /// The strongest single kind that can join profiles.
+    fn joins(&self) -> f32 {
+        let joining = Kind::ALL.into_iter().filter(|kind| kind.joins());
+        joining.fold(0.0, |most, kind| self.says[kind as usize].max(most))
+    }
+}
+
+impl Scene<'_> {
+    fn score(&self, handle: u32, profile: &Profile) -> Score {
+        let since = self.now.0.saturating_sub(profile.last) as f32 / 1e9;
+        let mut says = [0.0; KINDS + 1];
+        says[KINDS] = profile.pace.ln_density(since) - self.rate.max(1e-6).ln();
+        if profile.pinned != 0 {
+            says[KINDS] = says[KINDS].max(WANTED);
+        }
+        let mut kept = [false; KINDS];
+        let mut own = [0.0f32; KINDS];
+        for kind in Kind::ALL {
+            let at = kind as usize;
+            let token = self.evidence.get(kind);
+            if token == 0 {
+                continue;
+            }
+            let parent = kind.parent().map(|parent| parent as usize);
+            if parent.is_some_and(|parent| !kept[parent]) {
+                continue;
+            }
+            let known = &self.known[at];
+            let shared = SHARED.iter().position(|shared| *shared == kind);
+            own[at] = if let Some(shared) = shared {
+                profile.recent[shared].of(token as u32)
+            } else {
+                let user = known.users.iter().position(|user| *user == handle);
+                user.map_or(0.0, |user| known.counts[user])
+            };
+            kept[at] = own[at] > 0.0;
+            let weight = kind.weight();
+            let habit = profile.habits[at];
+            let stays = (weight.kept + f32::from(habit.kept))
+                / (weight.kept + weight.changed + f32::from(habit.seen));
+            if !kept[at] {
+                says[at] = (1.0 - stays).max(0.005).ln().min(-weight.against);
+                continue;
+            }
+            let around = parent.map_or(self.everybody, |parent| self.known[parent].count);
+            // A number is one caller's until others have it. What a crowd may share
+            // counts as all have it, the profile, too: else a profile that took in a
+            // crowd would own what the crowd has in common.
+            let mine = if kind.names_one() { own[at] } else { 0.0 };
+            let others = (known.count - mine).max(0.0) + weight.unseen;
+            let share = others / (around - mine).max(others);
+            says[at] = (stays / share + (1.0 - stays)).ln().min(weight.most);
+        }
+        Score { total: says.iter().sum(), says }
+    }
+}
+
+impl Profile {
+    /// As if no case wanted it.
+    pub(super) const fn forget_case(&mut self) {
+        (self.pinned, self.case) = (0, 0);
+    }
+
+    fn worth(&self, now: u32) -> f32 {
+        if self.id == 0 {
+            return -1.0;
+        }
+        if self.pinned != 0 {
+            return f32::INFINITY;
+        }
+        let last = (self.last / 1_000_000_000) as u32;
+        self.calls as f32 * decay(now.saturating_sub(last) as f32, HALF_LIFE)
+    }
+}
+
+impl Recent {
+    /// Calls with this value.
+    fn of(&self, token: u32) -> f32 {
+        let at = self.tokens.iter().position(|known| *known == token);
+        at.map_or(0.0, |at| f32::from(self.counts[at]))
+    }
+
+    /// One more; whether it was there.
+    fn count(&mut self, token: u32) -> bool {
+        if let Some(at) = self.tokens.iter().position(|known| *known == token) {
+            if self.counts[at] == u16::MAX {
+                self.counts = self.counts.map(|count| count / 2);
+            }
+            self.counts[at] += 1;
+            return true;
+        }
+        let at = (0..RECENT).min_by_key(|at| self.counts[*at]).unwrap_or(0);
+        self.tokens[at] = token;
+        self.counts[at] = 1;
+        false
+    }
+}
+
+/// Key of an id among tokens.
+const fn id_key(id: u64) -> u64 {
+    (id ^ 0x7072_6f66_696c_6573).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+}
+
+/// Of a handle other than 0.
+fn place(handle: u32) -> usize {
+    ((handle & 0xff_ffff) as usize).wrapping_sub(1)
+}
+
+fn generation(handle: u32) -> u8 {
+    (handle >> 24) as u8
+}
+
+fn handle_of(place: usize, generation: u8) -> u32 {
+    (place as u32 + 1) | u32::from(generation) << 24
+}
+
+fn seconds(now: Timestamp) -> u32 {
+    (now.0 / 1_000_000_000).min(u64::from(u32::MAX)) as u32
+}
+
+/// What is left of 1 after so many seconds.
+fn decay(since: f32, half_life: f32) -> f32 {
+    if since < 1.0 { 1.0 } else { (-since / half_life).exp2() }
+}
