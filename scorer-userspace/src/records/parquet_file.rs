@@ -349,7 +349,7 @@ fn properties(first: &RecordBatch) -> WriterProperties {
     let schema: SchemaRef = first.schema();
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("scorer ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(9).unwrap_or_default()))
         .set_max_row_group_row_count(Some(ROW_GROUP * 2))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
@@ -358,6 +358,11 @@ fn properties(first: &RecordBatch) -> WriterProperties {
             descending: false,
             nulls_first: false,
         }]));
+    // Values of all kinds of features: hardly one comes again.
+    let values = ColumnPath::new(["reasons", "list", "item", "value"].map(str::to_owned).to_vec());
+    builder = builder
+        .set_column_dictionary_enabled(values.clone(), false)
+        .set_column_encoding(values, Encoding::BYTE_STREAM_SPLIT);
     for (field, column) in schema.fields().iter().zip(first.columns()) {
         let path = ColumnPath::from(field.name().as_str());
         let encoding = match field.data_type() {
