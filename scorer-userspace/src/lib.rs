@@ -38,6 +38,7 @@ mod steps;
 pub mod stir;
 pub mod tap;
 pub mod time;
+pub mod top;
 pub mod verdict;
 
 #[cfg(test)]

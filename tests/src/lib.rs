@@ -9,5 +9,6 @@ pub mod lab;
 pub mod model;
 pub mod reader;
 pub mod scorer;
+pub mod screen;
 pub mod shared;
 pub mod sip;

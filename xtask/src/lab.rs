@@ -84,9 +84,16 @@ impl Drop for Lab {
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+
     /// Asks it to end (SIGTERM) and waits.
     pub(crate) fn end(mut self) -> Result<std::process::ExitStatus> {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        if self.ended()?.is_none() {
+            let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        }
         Ok(self.0.wait()?)
     }
 }

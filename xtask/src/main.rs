@@ -6,9 +6,11 @@ mod bench;
 mod demo;
 mod ebpf;
 mod feedback;
+mod forward;
 mod lab;
 mod run;
 mod setup;
+mod site;
 mod test;
 mod train;
 
@@ -25,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Run the main job in a lab: SIPp calls through XDP, verdicts live
+    /// Run the main job in a lab: simulated carrier traffic through XDP, verdicts and dashboard live
     Demo(demo::DemoArgs),
     /// Install what is missing and run everything CI runs
     Test(test::TestArgs),

@@ -38,6 +38,10 @@ const ROUTER: &[Package] = &[
     ),
 ];
 const JUDGE: &[Package] = &[("tshark", "/usr/bin/tshark", "what simulated messages must satisfy")];
+const WATCHERS: &[Package] = &[
+    ("prometheus", "/usr/bin/promtool", "what alert rules and the dashboard ask"),
+    ("tmux", "/usr/bin/tmux", "a terminal for `scorer top`"),
+];
 const PEERS: &[Package] = &[
     ("tshark", "/usr/bin/tshark", "a peer to measure beside"),
     ("sngrep", "/usr/bin/sngrep", "a peer to measure beside"),
@@ -64,7 +68,9 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Bench => packages(&[PEERS]),
         Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
-        Purpose::Test => packages(&[LAB, ROUTER, JUDGE, EBPF, PYTHON]).and_then(|()| linker()),
+        Purpose::Test => {
+            packages(&[LAB, ROUTER, JUDGE, WATCHERS, EBPF, PYTHON]).and_then(|()| linker())
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 mod host;
 mod interface;
 
+pub(super) use interface::ethtool_driver as driver_of;
+
 use std::{fmt::Write as _, process::ExitCode};
 
 use clap::{Args, ValueEnum};

@@ -30,6 +30,7 @@ mod simulate;
 mod store;
 mod summary;
 mod tap;
+mod top;
 mod vectors;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -37,7 +38,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::Config, features::names, model::Model, output::Format};
+use crate::{config::Config, features::names, model::Model, output::Format, top::Notices};
 
 /// Risk scores for inbound SIP calls, from their signalling alone.
 #[derive(Debug, Parser)]
@@ -91,6 +92,8 @@ enum Command {
     Case(case::CaseArgs),
     /// List callers' profiles, or measure how well they tell callers apart
     Profiles(profiles::ProfilesArgs),
+    /// Look at calls live in a terminal: of a running scorer, an interface, or captures
+    Top(top::TopArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -134,9 +137,16 @@ impl Common {
 /// Runs the command line; its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,scorer=info"))
-        .format_timestamp_millis()
-        .init();
+    let mut log = env_logger::Builder::from_env(
+        env_logger::Env::default().default_filter_or("warn,scorer=info"),
+    );
+    log.format_timestamp_millis();
+    // The terminal is drawn on: what the log says is kept until that is over.
+    let notices = Notices::default();
+    if matches!(cli.command, Command::Top(_)) {
+        log.target(env_logger::Target::Pipe(Box::new(notices.clone())));
+    }
+    log.init();
     let result = match cli.command {
         Command::Tap(args) => tap::run(&args),
         Command::Inline(args) => inline::run(&args),
@@ -159,6 +169,9 @@ pub fn main() -> ExitCode {
         Command::Investigate(args) => investigate::run(&args),
         Command::Case(args) => case::run(&args),
         Command::Profiles(args) => profiles::run(&args),
+        Command::Top(args) => top::run(&args, &notices).inspect_err(|_| {
+            notices.take().iter().for_each(|line| eprintln!("{line}"));
+        }),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

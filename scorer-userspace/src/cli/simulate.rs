@@ -15,7 +15,8 @@ use clap::Args;
 
 use crate::{
     capture::pcap::Writer,
-    simulate::{Family, Label, Mix, Packet, Simulation, Sink, Uac, write_site},
+    simulate::{Family, Interface, Label, Mix, Packet, Simulation, Sink, Uac, write_site},
+    tap::wall,
 };
 
 #[derive(Args, Debug)]
@@ -30,7 +31,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "FILE")]
     mix: Option<PathBuf>,
     /// Capture to write (pcap); `-` for standard output
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["site", "families", "to"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["site", "families", "to", "interface"])]
     out: Option<PathBuf>,
     /// Labels to write (CSV); beside the capture when not given
     #[arg(long, value_name = "FILE")]
@@ -44,8 +45,12 @@ pub(super) struct SimulateArgs {
     /// Address to call from
     #[arg(long, value_name = "ADDR:PORT", requires = "to")]
     from: Option<SocketAddr>,
-    /// Seconds of traffic a second
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "to")]
+    /// Send the frames in their time on this interface of a lab (veth, dummy), as a mirror port
+    /// would show them; it begins now
+    #[arg(long, value_name = "IF", conflicts_with_all = ["out", "to"])]
+    interface: Option<String>,
+    /// Seconds of traffic a second, with --to or --interface
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", conflicts_with = "out")]
     speed: f64,
     /// List the families of traffic
     #[arg(long)]
@@ -72,6 +77,9 @@ pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(to) = args.to {
         return live(args, mix, to);
+    }
+    if let Some(interface) = &args.interface {
+        return send(args, mix, interface);
     }
     let Some(out) = &args.out else { return Ok(ExitCode::SUCCESS) };
     let simulation = Simulation::new(mix, args.seed, args.calls)?;
@@ -118,15 +126,56 @@ fn labels_file(path: &Path) -> anyhow::Result<csv::Writer<File>> {
     Ok(file)
 }
 
-/// Makes the calls for real.
-fn live(args: &SimulateArgs, mix: Mix, to: SocketAddr) -> anyhow::Result<ExitCode> {
+fn speed(args: &SimulateArgs) -> anyhow::Result<f64> {
     anyhow::ensure!(
         args.speed.is_finite() && args.speed > 0.0,
         "--speed is {}; it must be above 0",
         args.speed
     );
+    Ok(args.speed)
+}
+
+/// Sends the frames in their time.
+fn send(args: &SimulateArgs, mut mix: Mix, name: &str) -> anyhow::Result<ExitCode> {
+    let driver = super::doctor::driver_of(name).unwrap_or_else(|| "nothing known".into());
+    let mut sink = Sending {
+        interface: Interface::open(name, &driver, speed(args)?)?,
+        labels: args.labels.as_deref().map(labels_file).transpose()?,
+    };
+    // Dates in messages and signatures are those of now.
+    mix.start = wall().to_string();
+    let totals = Simulation::new(mix, args.seed, args.calls)?.run(&mut sink)?;
+    if let Some(labels) = &mut sink.labels {
+        labels.flush()?;
+    }
+    eprintln!(
+        "sent {} calls ({} fraud), {} messages; {} frames were not taken",
+        totals.calls, totals.fraud, totals.messages, sink.interface.refused
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Frames on an interface, labels in a file.
+struct Sending {
+    interface: Interface,
+    labels: Option<csv::Writer<File>>,
+}
+
+impl Sink for Sending {
+    fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
+        self.interface.packet(packet)
+    }
+
+    fn label(&mut self, label: &Label<'_>) -> io::Result<()> {
+        self.labels.as_mut().map_or(Ok(()), |file| write_label(file, label))
+    }
+}
+
+/// Makes the calls for real.
+fn live(args: &SimulateArgs, mix: Mix, to: SocketAddr) -> anyhow::Result<ExitCode> {
+    let speed = speed(args)?;
     let mut labels = args.labels.as_deref().map(labels_file).transpose()?;
-    let uac = Uac::new(args.from, to, args.speed)?;
+    let uac = Uac::new(args.from, to, speed)?;
     let mut each = |label: &Label<'_>| match &mut labels {
         Some(file) => write_label(file, label),
         None => Ok(()),

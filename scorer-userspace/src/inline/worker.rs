@@ -26,9 +26,20 @@ use crate::{
 
 /// Who scores: owns the engine, and takes its verdicts.
 pub trait Scoring {
-    /// Takes a frame that the kernel stamped at `stamp` (`CLOCK_MONOTONIC`, ns); `also`
-    /// is called with the verdicts of calls first seen in it.
-    fn frame(&mut self, frame: &Frame<'_>, stamp: u64, also: &mut dyn FnMut(&Assessment<'_>));
+    /// Takes a frame that the kernel stamped at `stamp` and that was taken up at `taken`,
+    /// where that is known (`CLOCK_MONOTONIC`, ns); `also` is called with the verdicts of
+    /// calls first seen in it.
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        stamp: u64,
+        taken: Option<u64>,
+        also: &mut dyn FnMut(&Assessment<'_>),
+    );
+
+    /// Called when a frame that was scored in time is on its way: how long that took since
+    /// the kernel's stamp, and since its verdict, ns.
+    fn sent(&mut self, delay: u64, send: u64);
 
     /// Called with the time when there is nothing else to do, and now and then.
     fn idle(&mut self, now: Timestamp);
@@ -109,7 +120,8 @@ impl Worker {
             turn += 1;
             if !found || turn % RING_TURN == 0 {
                 found |= self.consumer.drain(&mut clock, RING_BATCH, &mut |frame, stamp| {
-                    scoring.frame(frame, stamp, &mut |_| {});
+                    let taken = frame.scan.map(|_| monotonic());
+                    scoring.frame(frame, stamp, taken, &mut |_| {});
                 });
             }
             found |= scoring.aside();
@@ -160,9 +172,11 @@ impl Worker {
         self.onwards.lost + self.ports.iter().map(|port| port.lost).sum::<u64>()
     }
 
-    /// Says that this thread is alive.
-    fn beat(&self) {
-        self.shared.beat(monotonic() + self.deadline.as_nanos() as u64);
+    /// Says that this thread is alive, and when.
+    fn beat(&self) -> u64 {
+        let now = monotonic();
+        self.shared.beat(now + self.deadline.as_nanos() as u64);
+        now
     }
 
     /// Sleeps until something comes in; well within the deadline.
@@ -207,11 +221,14 @@ impl Worker {
             let mut done = 0;
             while let Some(mut packet) = self.ports[i].next() {
                 let stamp = take_stamp(&mut packet);
-                self.packet(i, &packet, stamp, clock, scoring);
+                let scored = self.packet(i, &packet, stamp, clock, scoring);
                 self.ports[i].release(packet);
                 // What is in the batch still waits.
                 self.shared.taken(self.ports[i].queue(), spare);
-                self.beat();
+                let now = self.beat();
+                if let Some((stamp, verdict)) = scored {
+                    scoring.sent(now.saturating_sub(stamp), now.saturating_sub(verdict));
+                }
                 done += 1;
                 if done % SEND_TURN == 0 {
                     self.ports[i].flush();
@@ -226,7 +243,8 @@ impl Worker {
         found
     }
 
-    /// Scores one frame and does with it what is to be done.
+    /// Scores one frame and does with it what is to be done. When the kernel saw it and
+    /// when its verdict was there, unless it was late.
     fn packet(
         &mut self,
         port: usize,
@@ -234,7 +252,7 @@ impl Worker {
         stamp: Option<u64>,
         clock: &mut Clock,
         scoring: &mut dyn Scoring,
-    ) {
+    ) -> Option<(u64, u64)> {
         let now = monotonic();
         let stamp = stamp.filter(|stamp| *stamp <= now).unwrap_or(now);
         let budget = self.budget.as_nanos() as u64;
@@ -245,6 +263,7 @@ impl Worker {
             wire_length: bytes.len() as u32,
             scan: None,
         };
+        let mut scored = None;
         if now - stamp > budget {
             // Late already: on with it, but for what was decided before and for forged
             // headers, and scored after, so that the history is whole.
@@ -252,14 +271,16 @@ impl Worker {
             self.carry_out(plan, port, bytes);
             self.onwards.flush();
             let Self { judge, .. } = self;
-            scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
+            scoring.frame(&frame, stamp, Some(now), &mut |assessment| judge.note(assessment));
             self.judge.scored_after();
         } else {
             let Self { judge, .. } = self;
-            scoring.frame(&frame, stamp, &mut |assessment| judge.note(assessment));
-            let plan = if monotonic() - stamp > budget {
+            scoring.frame(&frame, stamp, Some(now), &mut |assessment| judge.note(assessment));
+            let verdict = monotonic();
+            let plan = if verdict - stamp > budget {
                 self.judge.late(bytes)
             } else {
+                scored = Some((stamp, verdict));
                 self.judge.judge(bytes)
             };
             self.carry_out(plan, port, bytes);
@@ -271,6 +292,7 @@ impl Worker {
                 log::debug!("a call cannot be followed: {error}");
             }
         }
+        scored
     }
 
     /// Sends a frame where it is to go.

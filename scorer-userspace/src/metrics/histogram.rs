@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Upper bounds of the buckets, ns; the last one is open.
-pub(super) const BOUNDS: [u64; 13] = [
-    1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
-    5_000_000, 10_000_000,
+pub(super) const BOUNDS: [u64; 15] = [
+    250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
+    2_000_000, 5_000_000, 10_000_000,
 ];
 
 /// Latencies, ns.
@@ -62,6 +62,39 @@ impl Latency {
     }
 }
 
+/// Where the time of a call goes, ns. One thread writes them.
+#[derive(Debug, Default)]
+pub struct Stages {
+    /// From the kernel's stamp until the scoring thread takes the INVITE: in the ring or
+    /// at the socket, behind others.
+    pub wait: Latency,
+    /// From there to the verdict.
+    pub score: Latency,
+    /// Handing the verdict to its ways, records and output; of one call in
+    /// [`DELIVER_SAMPLE`], which saves the others a look at the clock.
+    pub deliver: Latency,
+    /// Inline mode: from the verdict until the frame, tagged or as it came, is in the
+    /// send ring.
+    pub send: Latency,
+    /// Inline mode: from the kernel's stamp until then. So long is a call delayed.
+    pub delay: Latency,
+}
+
+/// See [`Stages::deliver`].
+pub const DELIVER_SAMPLE: u64 = 16;
+
+impl Stages {
+    /// Those that make up the time to the verdict and after, by name.
+    pub(super) fn named(&self) -> [(&'static str, &Latency); 4] {
+        [
+            ("wait", &self.wait),
+            ("score", &self.score),
+            ("deliver", &self.deliver),
+            ("send", &self.send),
+        ]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Latency;
@@ -70,12 +103,12 @@ mod tests {
     fn quantiles() {
         let latency = Latency::default();
         assert_eq!(latency.quantile(0.5), None);
-        for value in [500, 1_500, 1_500, 4_000, 70_000_000] {
+        for value in [400, 1_500, 1_500, 4_000, 70_000_000] {
             latency.record(value);
         }
         assert_eq!(latency.quantile(0.5), Some(2_000));
         assert_eq!(latency.quantile(0.99), Some(70_000_000));
-        assert_eq!(latency.sum(), 70_007_500);
+        assert_eq!(latency.sum(), 70_007_400);
         assert_eq!(latency.counts().iter().sum::<u64>(), 5);
     }
 }

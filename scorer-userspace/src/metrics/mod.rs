@@ -4,10 +4,11 @@
 //! over now and then, and keeps the latency histogram in plain atomics.
 
 mod histogram;
+mod process;
 mod server;
 mod table;
 
-pub use histogram::Latency;
+pub use histogram::{DELIVER_SAMPLE, Latency, Stages};
 pub use server::{MetricsError, serve};
 pub use table::{FAMILIES, Family, markdown};
 
@@ -46,6 +47,10 @@ pub struct Snapshot {
     pub evicted: u64,
     /// Keys that a full history did not let in.
     pub refused: u64,
+    /// Memory of the history, bytes.
+    pub history: u64,
+    /// Callers' profiles; `None` where they are off.
+    pub profiles: Option<Profiles>,
     /// Ring records refused.
     pub skipped: u64,
     /// Models in use.
@@ -57,6 +62,15 @@ pub struct Snapshot {
     /// What calls are judged by: lists, policy with its counts. Weak, so that the scoring
     /// thread, which replaces this copy, is never the one that frees it.
     pub env: Weak<Env>,
+}
+
+/// Callers' profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Profiles {
+    /// Memory for them, bytes.
+    pub bytes: u64,
+    /// Those that made room for others.
+    pub evicted: u64,
 }
 
 /// What became of frames in inline mode.
@@ -83,6 +97,8 @@ pub struct Shared {
     pub snapshot: Mutex<Snapshot>,
     /// Kernel stamp to verdict.
     pub latency: Latency,
+    /// Where that time goes, and what comes after.
+    pub stages: Stages,
     /// Lines that found the output blocked.
     pub output_dropped: std::sync::atomic::AtomicU64,
     /// What became of records, where calls are recorded.

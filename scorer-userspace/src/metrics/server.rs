@@ -10,11 +10,11 @@ use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, rou
 use prometheus::{
     Encoder as _, TextEncoder,
     core::Collector as _,
-    proto::{Bucket, Histogram, Metric, MetricFamily, MetricType},
+    proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 use scorer_common::Counter;
 
-use super::{FAMILIES, Shared, histogram::BOUNDS};
+use super::{FAMILIES, Family, Latency, Shared, histogram::BOUNDS};
 
 /// Why metrics are not served.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +112,12 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     add("scorer_ring_records_refused_total", "", snapshot.skipped);
     add("scorer_history_evicted_total", "", snapshot.evicted);
     add("scorer_history_refused_total", "", snapshot.refused);
+    add("scorer_turns_total", "", shared.alive.load(Ordering::Relaxed));
+    if let Some(profiles) = snapshot.profiles {
+        add("scorer_profiles_bytes", "", profiles.bytes);
+        add("scorer_profiles_evicted_total", "", profiles.evicted);
+    }
+    add("scorer_history_bytes", "", snapshot.history);
     add("scorer_output_dropped_total", "", shared.output_dropped.load(Ordering::Relaxed));
     if let Some(records) = &shared.records {
         for (name, label, value) in records.samples() {
@@ -130,6 +136,7 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     if let Some(env) = snapshot.env.upgrade() {
         add("scorer_list_entries", "", env.lists.len() as u64);
         add("scorer_list_index_bytes", "", env.lists.bytes() as u64);
+        add("scorer_cases", "", env.cases.len() as u64);
         for rule in env.policy.iter().flat_map(|policy| policy.rules()) {
             let name = if rule.dry_run {
                 "scorer_policy_dry_run_hits_total"
@@ -153,6 +160,12 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     if trial.calls > 0 {
         put("scorer_challenger_score_difference", "", trial.mean_difference());
     }
+    if let Some(process) = super::process::Process::read() {
+        put("process_cpu_seconds_total", "", process.cpu_seconds);
+        put("process_resident_memory_bytes", "", process.resident_bytes as f64);
+        put("process_open_fds", "", process.open_fds as f64);
+        put("process_start_time_seconds", "", process.start);
+    }
     for (feature, psi) in snapshot.drift.iter().flat_map(|day| &day.index) {
         put("scorer_drift_psi", feature, f64::from(*psi));
     }
@@ -163,9 +176,12 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
         out.set_name(family.name.to_owned());
         out.set_help(family.help.to_owned());
         if family.kind == "histogram" {
-            out.set_field_type(MetricType::HISTOGRAM);
-            out.set_metric(vec![histogram(shared)]);
-            families.push(out);
+            let metrics = histograms(family, shared);
+            if !metrics.is_empty() {
+                out.set_field_type(MetricType::HISTOGRAM);
+                out.set_metric(metrics);
+                families.push(out);
+            }
             continue;
         }
         let is_counter = family.kind == "counter";
@@ -209,8 +225,32 @@ fn metric(label: &str, value: String, count: f64, is_counter: bool) -> Metric {
         .unwrap_or_default()
 }
 
-fn histogram(shared: &Shared) -> Metric {
-    let counts = shared.latency.counts();
+/// The histograms of a family; none of stages that do not occur in this mode.
+fn histograms(family: &Family, shared: &Shared) -> Vec<Metric> {
+    let some = |latency: &Latency| latency.quantile(0.5).is_some();
+    match family.name {
+        "scorer_latency_seconds" => vec![histogram(&shared.latency)],
+        "scorer_inline_delay_seconds" => {
+            let delay = &shared.stages.delay;
+            if some(delay) { vec![histogram(delay)] } else { Vec::new() }
+        }
+        _ => {
+            let stages = shared.stages.named().into_iter().filter(|(_, latency)| some(latency));
+            let labelled = stages.map(|(stage, latency)| {
+                let mut metric = histogram(latency);
+                let mut pair = LabelPair::default();
+                pair.set_name(family.label.to_owned());
+                pair.set_value(stage.to_owned());
+                metric.set_label(vec![pair]);
+                metric
+            });
+            labelled.collect()
+        }
+    }
+}
+
+fn histogram(latency: &Latency) -> Metric {
+    let counts = latency.counts();
     let mut total = 0;
     let mut buckets = Vec::with_capacity(BOUNDS.len());
     for (bound, count) in BOUNDS.iter().zip(counts) {
@@ -223,7 +263,7 @@ fn histogram(shared: &Shared) -> Metric {
     let mut histogram = Histogram::default();
     histogram.set_bucket(buckets);
     histogram.set_sample_count(counts.iter().sum());
-    histogram.set_sample_sum(shared.latency.sum() as f64 / 1e9);
+    histogram.set_sample_sum(latency.sum() as f64 / 1e9);
     let mut metric = Metric::default();
     metric.set_histogram(histogram);
     metric

@@ -126,6 +126,30 @@ pub const FAMILIES: &[Family] = &[
         help: "Keys that the full history did not let in: a flood of numbers that call once does this.",
     },
     Family {
+        name: "scorer_history_bytes",
+        kind: "gauge",
+        label: "",
+        help: "Memory of the history, bytes.",
+    },
+    Family {
+        name: "scorer_profiles_bytes",
+        kind: "gauge",
+        label: "",
+        help: "Memory of callers' profiles, bytes.",
+    },
+    Family {
+        name: "scorer_profiles_evicted_total",
+        kind: "counter",
+        label: "",
+        help: "Callers' profiles that made room for others.",
+    },
+    Family {
+        name: "scorer_cases",
+        kind: "gauge",
+        label: "",
+        help: "Open cases whose profiles are followed.",
+    },
+    Family {
         name: "scorer_output_dropped_total",
         kind: "counter",
         label: "",
@@ -204,6 +228,24 @@ pub const FAMILIES: &[Family] = &[
         help: "From the kernel's stamp to the verdict.",
     },
     Family {
+        name: "scorer_stage_seconds",
+        kind: "histogram",
+        label: "stage",
+        help: "Where the time of a call goes, by stage.",
+    },
+    Family {
+        name: "scorer_inline_delay_seconds",
+        kind: "histogram",
+        label: "",
+        help: "Inline mode: from the kernel's stamp until the frame is in the send ring, of INVITEs scored in time.",
+    },
+    Family {
+        name: "scorer_turns_total",
+        kind: "counter",
+        label: "",
+        help: "Turns of the scoring thread through its chores: some ten a second or more while it is alive.",
+    },
+    Family {
         name: "scorer_build_info",
         kind: "gauge",
         label: "version",
@@ -245,6 +287,39 @@ pub const FAMILIES: &[Family] = &[
         label: "feature",
         help: "Population stability index of a feature, or of the score, over the last whole day (UTC) against training; above 0.25 much has changed.",
     },
+    Family {
+        name: "process_cpu_seconds_total",
+        kind: "counter",
+        label: "",
+        help: "Processor time of all threads.",
+    },
+    Family {
+        name: "process_resident_memory_bytes",
+        kind: "gauge",
+        label: "",
+        help: "Memory in use.",
+    },
+    Family { name: "process_open_fds", kind: "gauge", label: "", help: "Open file descriptors." },
+    Family {
+        name: "process_start_time_seconds",
+        kind: "gauge",
+        label: "",
+        help: "When the process began, Unix time.",
+    },
+];
+
+/// Stages of `scorer_stage_seconds`.
+const STAGES: [(&str, &str); 4] = [
+    (
+        "wait",
+        "From the kernel's stamp until the scoring thread takes the INVITE: in the ring or at the socket, behind others.",
+    ),
+    ("score", "From there to the verdict."),
+    ("deliver", "Handing the verdict to its ways, records and output; of one call in sixteen."),
+    (
+        "send",
+        "Inline mode: from the verdict until the frame, tagged or as it came, is in the send ring.",
+    ),
 ];
 
 /// docs/metrics.md.
@@ -265,6 +340,15 @@ pub fn markdown() -> String {
     );
     for counter in scorer_common::Counter::ALL {
         let _ = writeln!(text, "| `{}` |{} |", counter.name(), counter.help());
+    }
+    let _ = writeln!(
+        text,
+        "\n## Stages of `scorer_stage_seconds`\n\n\
+         Of calls whose INVITE came in one frame. `wait` and `score` together are \
+         `scorer_latency_seconds`.\n\n| stage | what |\n|---|---|"
+    );
+    for (name, help) in STAGES {
+        let _ = writeln!(text, "| `{name}` | {help} |");
     }
     let _ =
         writeln!(text, "\n## Outcomes of `scorer_packets_total`\n\n| outcome | what |\n|---|---|");

@@ -56,8 +56,8 @@ impl Calls {
         let wrong = |what| SimulateError::Mix { what };
         mix.check().map_err(wrong)?;
         let start = mix.begin().map_err(wrong)?;
-        let world =
-            World::new(seed, &mix.without_stacks, mix.drift.stacks_per_day).map_err(wrong)?;
+        let world = World::new(seed, &mix.without_stacks, mix.drift.stacks_per_day, mix.drama)
+            .map_err(wrong)?;
         let subscribers = match mix.subscribers {
             0 => (mix.calls_per_second * 10_000.0) as u64,
             some => some,
@@ -91,6 +91,10 @@ impl Calls {
             by_campaigns += share;
             // In a short simulation campaigns are short, too.
             let most = (share * calls as f64 / 2.0).max(6.0);
+            let most = match mix.campaign_calls {
+                0 => most,
+                wanted => most.min(wanted as f64),
+            };
             let owed = -random.random::<f64>() * (size * MEAN).min(most);
             credits.push(Credit { family, share, owed, most });
         }

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use super::{
     call::{End, Family, Forward, Shown, Sign, Signer, Spec, callee, reason},
     genuine::Population,
-    numbers::number,
+    numbers::{fill, number},
     random::{Stream, around, chance, exponential, hash, pick, stream},
     style,
     world::{Endpoint, TrunkKind, World},
@@ -195,6 +195,8 @@ impl Campaign {
             }
             Family::Neighbour => {
                 let shared = if self.way < 500 { 8 } else { 7 };
+                let drama = world.numbers.tail < 4;
+                let shared = if drama { spec.callee.len() - world.numbers.tail } else { shared };
                 let tail = random.random_range(0..100_000);
                 let last = spec.callee.len() - shared;
                 let number = format!("{}{tail:05}", &spec.callee[..shared]);
@@ -255,7 +257,7 @@ impl Campaign {
                 // Slow: the operator's numbers in their order, a few at a time.
                 let block = pick(random, &world.numbers.own[..1]);
                 let first = hash(world.seed, 0x736c_6f77, self.actor) % 9_000;
-                spec.callee = format!("{block}{:04}", first + u64::from(self.made));
+                spec.callee = fill(block, first + u64::from(self.made));
                 asserted(&mut spec, 0.8, &self.own, random);
                 spec.among_strangers(0.4, 55.0, random);
             }

@@ -76,11 +76,9 @@ impl World {
                 let mut spec = self.social(family, &person, population, days, random);
                 // Neighbours call each other.
                 if chance(random, 0.04) {
-                    spec.callee = format!(
-                        "{}{:04}",
-                        &spec.caller[..spec.caller.len() - 4],
-                        random.random_range(0..10_000)
-                    );
+                    let area = &spec.caller[..spec.caller.len() - self.numbers.tail];
+                    let block = format!("{area}{:X<1$}", "", self.numbers.tail);
+                    spec.callee = number(block, random);
                 }
                 spec.named(0.35, false, random);
                 spec

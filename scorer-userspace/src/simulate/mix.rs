@@ -30,6 +30,11 @@ pub struct Mix {
     pub families: BTreeMap<String, f64>,
     /// Stacks that are not used.
     pub without_stacks: Vec<String>,
+    /// Calls of one campaign at most; 0 for as many as it would make.
+    pub campaign_calls: u64,
+    /// Numbers are of ranges kept for drama, or can be nobody's: for what is shown to
+    /// others.
+    pub drama: bool,
     /// What changes over time.
     pub drift: Drift,
 }
@@ -56,6 +61,8 @@ impl Default for Mix {
             subscribers: 0,
             families: BTreeMap::new(),
             without_stacks: Vec::new(),
+            campaign_calls: 0,
+            drama: false,
             drift: Drift::default(),
         }
     }

@@ -10,6 +10,7 @@ mod calls;
 mod campaign;
 mod dialog;
 mod genuine;
+mod interface;
 mod invite;
 mod live;
 mod mix;
@@ -33,6 +34,7 @@ use std::{
 };
 
 pub use call::Family;
+pub use interface::{Interface, InterfaceError};
 pub use live::{LiveError, LiveTotals, Uac};
 pub use mix::{Drift, Mix};
 pub use site::write as write_site;

@@ -9,7 +9,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Ten thousand numbers that share all but the last four digits.
+/// Numbers that share all but the last digits: those written as X, else four more.
 pub(super) type Block = String;
 
 /// A country and how its national numbers may look; X is any digit.
@@ -81,6 +81,8 @@ pub(super) struct Numbers {
     pub(super) abroad: Vec<Blocks>,
     /// Numbers of banks and public offices which are only called.
     pub(super) protected: Vec<String>,
+    /// Digits that the numbers of a block differ in, four but for drama.
+    pub(super) tail: usize,
 }
 
 /// Digits of a block's numbers behind it.
@@ -88,7 +90,10 @@ const TAIL: usize = 4;
 
 impl Numbers {
     /// Those of one seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, drama: bool) -> Self {
+        if drama {
+            return Self::of_drama(seed);
+        }
         let mut finder =
             Finder { plan: Plan::new(), random: stream(seed, 0x6e75_6d62, 0), asked: 0 };
         let uk = |finder: &mut Finder, patterns, kinds, count| {
@@ -113,14 +118,65 @@ impl Numbers {
         let protected = (0..40)
             .map(|i| number(pick(random, if i % 2 == 0 { &business } else { &toll_free }), random))
             .collect();
-        Self { own, fixed, mobile, toll_free, business, voip, unallocated, abroad, protected }
+        Self {
+            own,
+            fixed,
+            mobile,
+            toll_free,
+            business,
+            voip,
+            unallocated,
+            abroad,
+            protected,
+            tail: TAIL,
+        }
+    }
+
+    /// Numbers that are nobody's: of the ranges that regulators keep for drama (Ofcom,
+    /// ComReg, Arcep, the Bundesnetzagentur, ACMA, 555-01XX of North America), and for
+    /// countries without such a range numbers that no plan can give away.
+    fn of_drama(seed: u64) -> Self {
+        let mut finder =
+            Finder { plan: Plan::new(), random: stream(seed, 0x6e75_6d62, 0), asked: 0 };
+        let blocks = |blocks: &[&str]| blocks.iter().map(|block| (*block).to_owned()).collect();
+        let abroad = ABROAD.iter().map(|country| {
+            let own: Vec<Block> = match DRAMA_ABROAD.iter().find(|(code, _)| *code == country.code)
+            {
+                Some((_, own)) => blocks(own),
+                // National numbers begin with no 0, but for Italy's.
+                None => {
+                    vec![format!("{}0000XXX", country.code), format!("{}0001XXX", country.code)]
+                }
+            };
+            Blocks { code: country.code, fixed: own.clone(), mobile: own }
+        });
+        let business: Vec<Block> = blocks(&["443069990XXX"]);
+        let toll_free: Vec<Block> = blocks(&["448081570XXX"]);
+        let protected = (0..40)
+            .map(|i| {
+                let block = if i % 2 == 0 { &business } else { &toll_free };
+                number(&block[0], &mut finder.random)
+            })
+            .collect();
+        Self {
+            own: blocks(&["442079460XXX", "441632960XXX"]),
+            fixed: blocks(DRAMA_FIXED),
+            mobile: blocks(&["447700900XXX"]),
+            unallocated: finder.impossible(40),
+            voip: blocks(&["441632960XXX"]),
+            abroad: abroad.collect(),
+            business,
+            toll_free,
+            protected,
+            tail: 3,
+        }
     }
 
     /// Number of the operator's `i`th subscriber.
     pub(super) fn subscriber(&self, seed: u64, i: u64) -> String {
         let hash = hash(seed, 0x6f77_6e65, i);
         let block = &self.own[(hash % self.own.len() as u64) as usize];
-        format!("{block}{:04}", (hash >> 32) % 10_000)
+        fill(block, hash >> 32)
     }
 
     /// A country that calls come from, as often as they do.
@@ -143,8 +199,47 @@ impl Numbers {
 
 /// A number of a block.
 pub(super) fn number(block: impl AsRef<str>, random: &mut Stream) -> String {
-    format!("{}{:04}", block.as_ref(), random.random_range(0..10_000))
+    // Of this type, since it is part of what a seed gives.
+    fill(block.as_ref(), random.random_range(0..10_000_i32) as u64)
 }
+
+/// The `n`th number of a block.
+pub(super) fn fill(block: &str, n: u64) -> String {
+    let prefix = block.trim_end_matches('X');
+    let width = match block.len() - prefix.len() {
+        0 => TAIL,
+        some => some,
+    };
+    format!("{prefix}{:0width$}", n % 10u64.pow(width as u32))
+}
+
+/// Ofcom's numbers for drama, with an area.
+const DRAMA_FIXED: &[&str] = &[
+    "441134960XXX",
+    "441144960XXX",
+    "441154960XXX",
+    "441164960XXX",
+    "441174960XXX",
+    "441184960XXX",
+    "441214960XXX",
+    "441314960XXX",
+    "441414960XXX",
+    "441514960XXX",
+    "441614960XXX",
+    "441914980XXX",
+    "442896496XXX",
+    "442920180XXX",
+];
+
+/// Those of other countries; of Italy numbers that its plan does not have.
+const DRAMA_ABROAD: &[(&str, &[&str])] = &[
+    ("1", &["120255501XX", "121255501XX", "131255501XX", "141555501XX", "161755501XX"]),
+    ("353", &["35320910XXXX", "35320911XXXX"]),
+    ("33", &["33199000XXX", "33261910XXX", "33353010XXX", "33639980XXX"]),
+    ("49", &["493023125XXX", "494066969XXX", "498999998XXX"]),
+    ("61", &["61255500XXX", "61355500XXX", "61755500XXX"]),
+    ("39", &["39990000XXX"]),
+];
 
 struct Finder {
     plan: Plan,
@@ -215,11 +310,11 @@ impl Finder {
 
 #[cfg(test)]
 mod tests {
-    use super::Numbers;
+    use super::{Numbers, fill};
 
     #[test]
     fn there_are_numbers_of_all_kinds() {
-        let numbers = Numbers::new(1);
+        let numbers = Numbers::new(1, false);
         assert_eq!(numbers.fixed.len(), 400);
         assert_eq!(numbers.mobile.len(), 400);
         for blocks in &numbers.abroad {
@@ -229,7 +324,14 @@ mod tests {
         for list in [&numbers.toll_free, &numbers.business, &numbers.voip, &numbers.unallocated] {
             assert!(list.len() >= 10);
         }
-        assert_eq!(Numbers::new(1).own, numbers.own);
-        assert_ne!(Numbers::new(2).own, numbers.own);
+        assert_eq!(Numbers::new(1, false).own, numbers.own);
+        assert_ne!(Numbers::new(2, false).own, numbers.own);
+    }
+
+    #[test]
+    fn blocks_are_filled() {
+        assert_eq!(fill("441632960XXX", 12_345), "441632960345");
+        assert_eq!(fill("120255501XX", 7), "12025550107");
+        assert_eq!(fill("44207946", 12_345), "442079462345");
     }
 }

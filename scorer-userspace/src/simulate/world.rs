@@ -167,7 +167,12 @@ pub(super) struct World {
 impl World {
     /// # Errors
     /// A text: a stack in `without` that is not known, or a style that is wrong.
-    pub(super) fn new(seed: u64, without: &[String], drift: f64) -> Result<Self, String> {
+    pub(super) fn new(
+        seed: u64,
+        without: &[String],
+        drift: f64,
+        drama: bool,
+    ) -> Result<Self, String> {
         let styles = style::load()?;
         let mut left_out = vec![false; styles.len()];
         for name in without {
@@ -177,7 +182,7 @@ impl World {
             })?;
             left_out[place] = true;
         }
-        Ok(Self { seed, numbers: Numbers::new(seed), styles, without: left_out, drift })
+        Ok(Self { seed, numbers: Numbers::new(seed, drama), styles, without: left_out, drift })
     }
 
     /// A trunk of a kind, as often as they carry calls.

@@ -165,7 +165,8 @@ fn ethtool_value(name: &str, command: u32) -> Option<u32> {
     Some(request[1])
 }
 
-fn ethtool_driver(name: &str) -> Option<String> {
+/// What an interface's driver is called.
+pub(in crate::cli) fn ethtool_driver(name: &str) -> Option<String> {
     // struct ethtool_drvinfo: cmd, driver[32], …, 196 bytes in all.
     #[repr(C)]
     struct DriverInfo {

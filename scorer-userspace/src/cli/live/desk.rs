@@ -16,7 +16,7 @@ use crate::{
     capture::{Frame, LinkType, pcap},
     cli::keeping::{Fresh, Snapshots},
     engine::{Assessment, Engine},
-    metrics::{Shared, Snapshot},
+    metrics::{DELIVER_SAMPLE, Profiles, Shared, Snapshot},
     model::InUse,
     output::Style,
     records::{Mode, Recorder, RecordsConfig, RecordsError, Stats, hep},
@@ -126,12 +126,14 @@ impl Desk {
         .transpose()
     }
 
-    /// Takes a frame that the kernel stamped at `stamp` (`CLOCK_MONOTONIC`, ns); `also`
-    /// is called with the verdicts of the calls first seen in it.
+    /// Takes a frame that the kernel stamped at `stamp` and that was taken up at `taken`,
+    /// where that is known (`CLOCK_MONOTONIC`, ns); `also` is called with the verdicts of
+    /// the calls first seen in it.
     pub(in crate::cli) fn frame(
         &mut self,
         frame: &Frame<'_>,
         stamp: u64,
+        taken: Option<u64>,
         also: &mut dyn FnMut(&Assessment<'_>),
     ) {
         let Self { engine, out, save, save_error, shared, .. } = self;
@@ -143,12 +145,21 @@ impl Desk {
             *save = None;
         }
         engine.inspect(frame, &mut |assessment| {
-            let latency = monotonic().saturating_sub(stamp);
+            let now = monotonic();
+            let latency = now.saturating_sub(stamp);
             shared.latency.record(latency);
+            let stages = &shared.stages;
+            if let Some(taken) = taken {
+                stages.wait.record(taken.saturating_sub(stamp));
+                stages.score.record(now.saturating_sub(taken));
+            }
             let verdict = timed(&assessment.verdict, latency);
             let assessment = Assessment { verdict, ..*assessment };
             also(&assessment);
             out.verdict(&assessment, Some(latency));
+            if assessment.verdict.call.is_multiple_of(DELIVER_SAMPLE) {
+                stages.deliver.record(monotonic().saturating_sub(now));
+            }
         });
         out.changes(engine);
         if out.block.len() >= BLOCK {
@@ -169,7 +180,7 @@ impl Desk {
                 wire_length: question.frame.len() as u32,
                 scan: None,
             };
-            self.frame(&frame, question.stamp, &mut |_| {});
+            self.frame(&frame, question.stamp, None, &mut |_| {});
             if let Some(feed) = self.out.deliveries.recent() {
                 feed.done(question.id, question.frame);
             }
@@ -226,6 +237,12 @@ pub(super) fn snapshot(engine: &Engine, skipped: u64) -> Snapshot {
         assembler: engine.packets(),
         evicted: engine.evicted(),
         refused: engine.history().refused(),
+        history: engine.history().bytes() as u64,
+        profiles: engine
+            .history()
+            .callers
+            .as_ref()
+            .map(|callers| Profiles { bytes: callers.bytes() as u64, evicted: callers.evicted }),
         skipped,
         models: InUse {
             champion: Some(Arc::clone(engine.model())),

@@ -32,7 +32,7 @@ use crate::{
     config::Config,
     engine::Engine,
     env::Env,
-    metrics::{self, Latency, Shared},
+    metrics::{self, Latency, Shared, Stages},
     model::Model,
     tap::wall,
 };
@@ -84,6 +84,7 @@ pub(super) fn run(
         out_of_band: ways.stats.clone(),
         snapshot: Mutex::new(snapshot(&engine, 0)),
         latency: Latency::default(),
+        stages: Stages::default(),
         output_dropped: AtomicU64::new(0),
         records: record_stats,
     });

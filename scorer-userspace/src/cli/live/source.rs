@@ -12,7 +12,7 @@ use crate::{
     engine::Assessment,
     inline::{Inline, JudgeStats, Scoring, Worker},
     metrics::InlineStats,
-    tap::{Consumer, CounterReader, Tap, TapError},
+    tap::{Consumer, CounterReader, Tap, TapError, monotonic},
     time::Timestamp,
     verdict::{
         recent::Questions,
@@ -104,7 +104,11 @@ impl Reader {
                 let shared = RefCell::new(&mut *desk);
                 let result = consumer.run(
                     stop,
-                    &mut |frame, stamp| shared.borrow_mut().frame(frame, stamp, &mut |_| {}),
+                    &mut |frame, stamp| {
+                        // Of the INVITEs alone, which the kernel has scanned.
+                        let taken = frame.scan.map(|_| monotonic());
+                        shared.borrow_mut().frame(frame, stamp, taken, &mut |_| {});
+                    },
                     &mut |now| shared.borrow_mut().idle(Some(now)),
                     &mut || shared.borrow_mut().aside(),
                     wake,
@@ -116,7 +120,7 @@ impl Reader {
                 let shared = RefCell::new(&mut *desk);
                 let result = alone.run(
                     stop,
-                    &mut |frame, stamp, also| shared.borrow_mut().frame(frame, stamp, also),
+                    &mut |frame, stamp, also| shared.borrow_mut().frame(frame, stamp, None, also),
                     &mut |now| shared.borrow_mut().idle(Some(now)),
                 );
                 (result.map_err(|source| TapError::waiting("cannot wait for INVITEs", source)), 0)
@@ -129,8 +133,19 @@ impl Reader {
 }
 
 impl Scoring for Desk {
-    fn frame(&mut self, frame: &Frame<'_>, stamp: u64, also: &mut dyn FnMut(&Assessment<'_>)) {
-        Desk::frame(self, frame, stamp, also);
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        stamp: u64,
+        taken: Option<u64>,
+        also: &mut dyn FnMut(&Assessment<'_>),
+    ) {
+        Desk::frame(self, frame, stamp, taken, also);
+    }
+
+    fn sent(&mut self, delay: u64, send: u64) {
+        self.shared.stages.delay.record(delay);
+        self.shared.stages.send.record(send);
     }
 
     fn idle(&mut self, now: Timestamp) {
