@@ -9,6 +9,7 @@ use scorer_common::{Verdict, verdict::Action};
 use crate::{
     policy::{Response, Target},
     sip::Message,
+    verdict::wire,
 };
 
 /// INVITEs remembered at most; the oldest makes room.
@@ -38,14 +39,30 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self {
+        let mut this = Self {
             decisions: HashMap::with_capacity_and_hasher(
                 CALLS,
                 foldhash::fast::FixedState::default(),
             ),
             order: VecDeque::with_capacity(CALLS),
             hasher: foldhash::quality::RandomState::default(),
+        };
+        // Has the memory in place: else the kernel gives it page by page, each time while
+        // a call waits.
+        let nothing = Decided {
+            verdict: wire::parse(&[0; size_of::<Verdict>()]),
+            model: Arc::from(""),
+            action: Action::Pass,
+            response: Response::default(),
+            target: None,
+            uri: 0,
+        };
+        for i in 0..CALLS as u64 {
+            this.put(this.hasher.hash_one(i), nothing.clone());
         }
+        this.decisions.clear();
+        this.order.clear();
+        this
     }
 
     /// Names an INVITE and what belongs to it: Call-ID, From tag, CSeq number.

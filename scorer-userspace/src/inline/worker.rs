@@ -172,11 +172,9 @@ impl Worker {
         self.onwards.lost + self.ports.iter().map(|port| port.lost).sum::<u64>()
     }
 
-    /// Says that this thread is alive, and when.
-    fn beat(&self) -> u64 {
-        let now = monotonic();
-        self.shared.beat(now + self.deadline.as_nanos() as u64);
-        now
+    /// Says that this thread is alive.
+    fn beat(&self) {
+        self.shared.beat(monotonic() + self.deadline.as_nanos() as u64);
     }
 
     /// Sleeps until something comes in; well within the deadline.
@@ -221,13 +219,14 @@ impl Worker {
             let mut done = 0;
             while let Some(mut packet) = self.ports[i].next() {
                 let stamp = take_stamp(&mut packet);
-                let scored = self.packet(i, &packet, stamp, clock, scoring);
+                let last = done + 1 == count;
+                let scored = self.packet(i, last, &packet, stamp, clock, scoring);
                 self.ports[i].release(packet);
                 // What is in the batch still waits.
                 self.shared.taken(self.ports[i].queue(), spare);
-                let now = self.beat();
-                if let Some((stamp, verdict)) = scored {
-                    scoring.sent(now.saturating_sub(stamp), now.saturating_sub(verdict));
+                self.beat();
+                if let Some([stamp, verdict, sent]) = scored {
+                    scoring.sent(sent.saturating_sub(stamp), sent.saturating_sub(verdict));
                 }
                 done += 1;
                 if done % SEND_TURN == 0 {
@@ -243,16 +242,18 @@ impl Worker {
         found
     }
 
-    /// Scores one frame and does with it what is to be done. When the kernel saw it and
-    /// when its verdict was there, unless it was late.
+    /// Scores one frame and does with it what is to be done; `last` of those that wait.
+    /// When the kernel saw it, when its verdict was there and when it was on its way,
+    /// unless it was late.
     fn packet(
         &mut self,
         port: usize,
+        last: bool,
         bytes: &[u8],
         stamp: Option<u64>,
         clock: &mut Clock,
         scoring: &mut dyn Scoring,
-    ) -> Option<(u64, u64)> {
+    ) -> Option<[u64; 3]> {
         let now = monotonic();
         let stamp = stamp.filter(|stamp| *stamp <= now).unwrap_or(now);
         let budget = self.budget.as_nanos() as u64;
@@ -263,27 +264,47 @@ impl Worker {
             wire_length: bytes.len() as u32,
             scan: None,
         };
+        let Self { ports, onwards, pair, judge, .. } = self;
+        let mut exit = Exit { ports, onwards, pair: pair.as_ref(), port };
         let mut scored = None;
         if now - stamp > budget {
             // Late already: on with it, but for what was decided before and for forged
             // headers, and scored after, so that the history is whole.
-            let plan = self.judge.judge(bytes);
-            self.carry_out(plan, port, bytes);
-            self.onwards.flush();
-            let Self { judge, .. } = self;
+            let plan = judge.judge(bytes);
+            exit.carry_out(plan, judge, bytes);
+            exit.flush();
             scoring.frame(&frame, stamp, Some(now), &mut |assessment| judge.note(assessment));
-            self.judge.scored_after();
+            judge.scored_after();
         } else {
-            let Self { judge, .. } = self;
-            scoring.frame(&frame, stamp, Some(now), &mut |assessment| judge.note(assessment));
-            let verdict = monotonic();
-            let plan = if verdict - stamp > budget {
-                self.judge.late(bytes)
-            } else {
-                scored = Some((stamp, verdict));
-                self.judge.judge(bytes)
+            let mut act = |judge: &mut Judge| {
+                let verdict = monotonic();
+                let plan = if verdict - stamp > budget {
+                    judge.late(bytes)
+                } else {
+                    scored = Some([stamp, verdict, 0]);
+                    judge.judge(bytes)
+                };
+                exit.carry_out(plan, judge, bytes);
+                if last {
+                    exit.flush();
+                }
+                if let Some([.., sent]) = &mut scored {
+                    *sent = monotonic();
+                }
             };
-            self.carry_out(plan, port, bytes);
+            // The call goes on before its verdict is written down anywhere.
+            let mut gone = false;
+            scoring.frame(&frame, stamp, Some(now), &mut |assessment| {
+                if !gone {
+                    judge.note(assessment);
+                    act(judge);
+                    gone = true;
+                }
+            });
+            // Nothing new: it was scored before, or cannot be.
+            if !gone {
+                act(judge);
+            }
         }
         if let Some(call) = self.judge.take_followed() {
             let until = Follow { until: monotonic() + FOLLOWED_FOR };
@@ -294,20 +315,33 @@ impl Worker {
         }
         scored
     }
+}
 
+/// Ways out for one frame.
+struct Exit<'a> {
+    ports: &'a mut [Port],
+    onwards: &'a mut Port,
+    pair: Option<&'a Pair>,
+    /// The port it came in by.
+    port: usize,
+}
+
+impl Exit<'_> {
     /// Sends a frame where it is to go.
-    fn carry_out(&mut self, plan: Plan, port: usize, bytes: &[u8]) {
+    fn carry_out(&mut self, plan: Plan, judge: &Judge, bytes: &[u8]) {
         match plan {
-            Plan::On => send_on(&mut self.onwards, self.pair.as_ref(), bytes),
-            Plan::OnChanged => {
-                send_on(&mut self.onwards, self.pair.as_ref(), self.judge.out());
-            }
+            Plan::On => send_on(self.onwards, self.pair, bytes),
+            Plan::OnChanged => send_on(self.onwards, self.pair, judge.out()),
             Plan::Back => {
-                let Self { ports, judge, .. } = self;
-                ports[port].send([judge.out(), &[]]);
+                self.ports[self.port].send([judge.out(), &[]]);
             }
             Plan::Nowhere => {}
         }
+    }
+
+    fn flush(&mut self) {
+        self.ports[self.port].flush();
+        self.onwards.flush();
     }
 }
 
