@@ -61,6 +61,12 @@ class Refusal extends Error {
   }
 }
 
+class Created {
+  constructor(body) {
+    this.body = body;
+  }
+}
+
 /** Starts it; resolves to { url, close }. */
 export async function start({ port = 0, mode = "normal", seed = 7, rate = 1, calls = 10_000 } = {}) {
   const now = Date.now();
@@ -113,7 +119,9 @@ async function answer(store, request, response) {
   const handler = HANDLERS[`${request.method} ${path[1]}`];
   if (!handler) throw new Refusal(404, "No such resource", url.pathname);
   const result = handler(context);
-  if (result !== undefined) send(response, result?.status ?? 200, role === "viewer" ? masked(result?.body ?? result) : (result?.body ?? result));
+  if (result === undefined) return;
+  const [status, answered] = result instanceof Created ? [201, result.body] : [200, result];
+  send(response, status, role === "viewer" ? masked(answered) : answered);
 }
 
 function send(response, status, body) {
@@ -168,8 +176,9 @@ const shown = ({ family, display, ...call }) => call;
 function page(items, query) {
   const limit = Number(query.limit ?? 50);
   if (!(limit >= 1 && limit <= 500)) throw new Refusal(400, "The query is wrong", "limit must be 1 to 500");
-  const at = Number(query.cursor ?? 0);
-  return { items: items.slice(at, at + limit), next: at + limit < items.length ? String(at + limit) : null };
+  // From the end, so that what is added in front moves nothing.
+  const at = query.cursor ? items.length - Number(query.cursor) : 0;
+  return { items: items.slice(at, at + limit), next: at + limit < items.length ? String(items.length - at - limit) : null };
 }
 const find = (store, key) => {
   const call = store.calls.find((c) => c.call === key || c.call_id === key);
@@ -200,7 +209,7 @@ const HANDLERS = {
     const given = { ts: new Date().toISOString(), label: body.label, author: role, note: body.note ?? null };
     store.labels.set(call.call, [given, ...(store.labels.get(call.call) ?? [])]);
     store.audit.unshift({ ts: given.ts, who: role, role, what: "POST /v1/labels", detail: `${call.call_id} ${body.label}` });
-    return { status: 201, body: { ...given, call_id: call.call_id } };
+    return new Created({ ...given, call_id: call.call_id });
   },
   "GET reports": (c) => {
     if (c.path[1] === "trends") return { rows: c.store.calls.length ? made.trends(c.store.seed, c.store.now, c.query.unit ?? "day", when(c.store, c.query.since, Date.now() - 56 * 8.64e7)) : [] };
@@ -216,7 +225,7 @@ const HANDLERS = {
     const entry = { reason: null, expires: null, ...body, author: role, created: new Date().toISOString() };
     store.lists.unshift(entry);
     store.trail.unshift({ ts: entry.created, author: role, change: "added", list: entry.list, kind: entry.kind, value: entry.value, reason: entry.reason });
-    return { status: 201, body: entry };
+    return new Created(entry);
   },
   "DELETE lists": ({ store, path, role, response }) => {
     const at = store.lists.findIndex((e) => e.list === path[1] && e.kind === path[2] && e.value === path[3]);
@@ -233,7 +242,7 @@ const HANDLERS = {
     const at = new Date().toISOString();
     const made = { status: "open", method: "", notes: [], next_call: { action: null }, profiles: [], ...body, created: at, changed: at };
     store.cases.unshift(made);
-    return { status: 201, body: made };
+    return new Created(made);
   },
   "PATCH cases": ({ store, path, body, role }) => {
     const found = oneCase(store, path[1]);
@@ -425,7 +434,13 @@ function tick(store) {
   const minute = store.calls.filter((c) => Date.parse(c.ts) > now - 60_000);
   const rates = { ts: new Date(now).toISOString(), calls_per_min: minute.length, high_per_min: minute.filter((c) => c.score >= 70).length, latency_us: amount ? { p50: +(7 + Math.random()).toFixed(1), p99: +(24 + 6 * Math.random()).toFixed(1) } : { p50: null, p99: null }, drops: 0, active: Math.round(amount * 18 * (0.9 + 0.2 * Math.random())) };
   for (const { response, role, query } of store.streams) {
-    const tell = (name, data) => response.write(`event: ${name}\ndata: ${JSON.stringify(role === "viewer" ? masked(data) : data)}\n\n`);
+    // Networks cut where they like.
+    const tell = (name, data) => {
+      const bytes = Buffer.from(`event: ${name}\ndata: ${JSON.stringify(role === "viewer" ? masked(data) : data)}\n\n`);
+      const at = Math.floor(Math.random() * bytes.length);
+      response.write(bytes.subarray(0, at));
+      response.write(bytes.subarray(at));
+    };
     for (const call of fresh) if (!query.level || made.RANK[call.level] >= made.RANK[query.level]) tell("call", shownLive(call));
     for (const update of updates) tell("update", update);
     tell("rates", rates);

@@ -37,6 +37,7 @@ export async function shut() {
 export async function visit(at, { hash = "", token = at.token, dark = true, size = [1440, 900], problems = false }, what) {
   const context = await (await open()).newContext({ viewport: { width: size[0], height: size[1] }, colorScheme: dark ? "dark" : "light", timezoneId: "Europe/London", locale: "en-GB" });
   const page = await context.newPage();
+  page.setDefaultTimeout(REAL ? 30_000 : 10_000);
   const wrong = [];
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;
@@ -55,7 +56,7 @@ export async function visit(at, { hash = "", token = at.token, dark = true, size
     await what(page);
     assert.deepEqual(wrong, [], "the console, the content security policy, other hosts");
   } catch (error) {
-    await page.screenshot({ path: `${SCREENSHOTS}/failed.png` });
+    await page.screenshot({ path: `${SCREENSHOTS}/failed-${Date.now()}.png` });
     if (wrong.length) console.error(wrong);
     throw error;
   } finally {

@@ -9,7 +9,7 @@ import { clockMs, latency, percent, seconds, time, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { link } from "../lib/router";
 import { Act, may, say, useMe } from "../lib/session";
-import { Empty, Facts, Foreign, LevelMark, Panel, Show, Tags } from "../parts/basics";
+import { Empty, Facts, Foreign, LevelMark, Panel, Show, Tags, Scroll } from "../parts/basics";
 import { Reasons } from "../parts/charts";
 import { CaseDialog, LabelDialog, ListDialog } from "../parts/dialogs";
 import { Features } from "../parts/Features";
@@ -183,7 +183,7 @@ function Headers({ call }: { call: CallDetail }): JSX.Element {
     return <Empty title="The INVITE is no longer in memory">Only the latest are kept. Features and reasons below were computed from it.</Empty>;
   }
   return (
-    <div class="lists">
+    <Scroll label="Headers">
       <table class="headers">
         <tbody>
           {call.headers.map((header, i) => (
@@ -199,7 +199,7 @@ function Headers({ call }: { call: CallDetail }): JSX.Element {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

@@ -54,10 +54,9 @@ export function Calls({ query }: { query: Record<string, string> }): JSX.Element
   const [paused, setPaused] = useState<Call[] | null>(null);
   const stream = paused ?? streamed;
   const rows = useMemo(() => {
-    const known = new Set(stream.map((call) => call.call));
-    const old = past.rows.filter((call) => !known.has(call.call));
-    // What streamed in is newer than what was loaded, but for what was loaded meanwhile.
-    return [...stream.filter((call) => fits(call, filters)), ...old].sort((a, b) => (a.ts < b.ts ? 1 : a.ts > b.ts ? -1 : 0));
+    // What streamed in has the latest outcome, and comes first where it was loaded as well.
+    const all = new Map([...stream.filter((call) => fits(call, filters)), ...past.rows].reverse().map((call) => [call.call, call]));
+    return [...all.values()].sort((a, b) => (a.ts < b.ts ? 1 : a.ts > b.ts ? -1 : 0));
   }, [stream, stream.length, stream[0], past.rows, key]);
   const waiting = past.loading && rows.length === 0;
   return (

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { get } from "../api/client";
 import { time, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
-import { Empty, Facts, Foreign, Panel, Show } from "../parts/basics";
+import { Empty, Facts, Foreign, Panel, Show, Scroll } from "../parts/basics";
 
 type Answer = { members?: Record<string, unknown>[] } & Record<string, unknown>;
 
@@ -36,7 +36,7 @@ export function Consortium(): JSX.Element {
 function Members({ of }: { of: Record<string, unknown>[] }): JSX.Element {
   const columns = [...new Set(of.flatMap((member) => Object.keys(member)))].slice(0, 8);
   return (
-    <div class="scroll">
+    <Scroll label="Members">
       <table>
         <thead>
           <tr>
@@ -57,7 +57,7 @@ function Members({ of }: { of: Record<string, unknown>[] }): JSX.Element {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

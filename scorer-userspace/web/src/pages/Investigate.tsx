@@ -8,7 +8,7 @@ import { ago, count, time } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act } from "../lib/session";
-import { Panel, Score, Segments, Show, Tags } from "../parts/basics";
+import { Panel, Score, Segments, Show, Tags, Scroll } from "../parts/basics";
 import { CaseDialog } from "../parts/dialogs";
 import { levelOf } from "../parts/Timeline";
 
@@ -44,7 +44,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
         <Panel title="Profiles" class="s8" flush tools={<Segments label="Order" value={order} options={ORDERS} onChange={(next) => go(link(["investigate"], { order: next }), true)} />}>
           <Show of={profiles} lines={12} empty={(data) => data.items.length === 0} emptyTitle="No profiles" emptyText="They are made from calls; none was recorded yet.">
             {(data) => (
-              <div class="lists tall">
+              <Scroll label="Profiles" class="tall">
                 <table>
                   <thead>
                     <tr>
@@ -91,7 +91,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
                     ))}
                   </tbody>
                 </table>
-              </div>
+              </Scroll>
             )}
           </Show>
         </Panel>

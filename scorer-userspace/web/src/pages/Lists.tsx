@@ -8,7 +8,7 @@ import { ago, time } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act, doing, useMe } from "../lib/session";
-import { Dialog, Foreign, Panel, Segments, Show } from "../parts/basics";
+import { Dialog, Foreign, Panel, Segments, Show, Scroll } from "../parts/basics";
 import { KINDS, ListDialog } from "../parts/dialogs";
 
 export function Lists({ query }: { query: Record<string, string> }): JSX.Element {
@@ -61,7 +61,7 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
       <Panel title="Entries" flush>
         <Show of={entries} empty={(data) => data.items.length === 0} emptyTitle="No entries" emptyText={list || kind || q ? "None fits." : "Nobody is allowed or denied; the model and the policy decide alone."}>
           {(data) => (
-            <div class="lists tall">
+            <Scroll label="Entries" class="tall">
               <table>
                 <thead>
                   <tr>
@@ -102,14 +102,14 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           )}
         </Show>
       </Panel>
       <Panel title="Who changed what" flush>
         <Show of={trail} empty={(data) => data.items.length === 0} emptyTitle="No changes yet" emptyText="Every change is kept here.">
           {(data) => (
-            <div class="lists">
+            <Scroll label="Changes">
               <table>
                 <tbody>
                   {data.items.map((each, i) => (
@@ -128,7 +128,7 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           )}
         </Show>
       </Panel>

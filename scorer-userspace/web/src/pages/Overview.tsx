@@ -147,7 +147,7 @@ function Tiles(): JSX.Element {
         <Spark values={recent.map((each) => each.high_per_min)} token="--high" />
       </Tile>
       <Tile what="Verdict latency" value={last && figure(last.latency_us.p50)} unit="µs median" more={last ? `99 % within ${figure(last.latency_us.p99)} µs` : waiting}>
-        <Spark values={recent.map((each) => each.latency_us.p99 ?? 0)} token="--dim" />
+        <Spark values={recent.flatMap((each) => each.latency_us.p99 ?? [])} token="--dim" />
       </Tile>
       <section class="panel tile s3 drops">
         <span class="what">Drops</span>

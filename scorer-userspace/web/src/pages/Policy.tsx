@@ -9,7 +9,7 @@ import { count, percent, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { link } from "../lib/router";
 import { Act } from "../lib/session";
-import { Empty, Foreign, Panel, Score, Segments, Show, Skeleton, Trouble } from "../parts/basics";
+import { Empty, Foreign, Panel, Score, Segments, Show, Skeleton, Trouble, Scroll } from "../parts/basics";
 
 const SPANS = [
   ["1h", "last hour"],
@@ -165,7 +165,7 @@ function Effect({ of }: { of: Simulation }): JSX.Element {
         </tbody>
       </table>
       {of.examples.length > 0 && (
-        <div class="lists">
+        <Scroll label="Examples">
           <table>
             <thead>
               <tr>
@@ -196,7 +196,7 @@ function Effect({ of }: { of: Simulation }): JSX.Element {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </div>
   );

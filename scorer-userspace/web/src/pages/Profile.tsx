@@ -9,7 +9,7 @@ import { count, percent, plural, time, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act, useMe } from "../lib/session";
-import { Empty, Foreign, Panel, Score, Show, Tags } from "../parts/basics";
+import { Empty, Foreign, Panel, Score, Show, Tags, Scroll } from "../parts/basics";
 import { Bars } from "../parts/charts";
 import { CaseDialog, ListDialog } from "../parts/dialogs";
 import { Graph } from "../parts/Graph";
@@ -81,7 +81,7 @@ export function Profile({ id }: { id: string }): JSX.Element {
                 <Bars rows={bars(data.countries, (value) => (/^[A-Z]{2}$/.test(value) ? country(value) : value))} />
               </Panel>
               <Panel title={`Calls (${count(data.calls.length)})`} flush>
-                <div class="lists">
+                <Scroll label="Calls of the profile">
                   <table>
                     <thead>
                       <tr>
@@ -118,7 +118,7 @@ export function Profile({ id }: { id: string }): JSX.Element {
                       ))}
                     </tbody>
                   </table>
-                </div>
+                </Scroll>
               </Panel>
             </div>
             {open === "case" && <CaseDialog profile={data.profile} close={(changed) => (changed ? go(link(["investigate"])) : shut())} />}

@@ -6,7 +6,7 @@ import type { AuditLine, Page, System as SystemNow } from "../api/types";
 import { ago, bytes, count, percent, time, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { may, useMe } from "../lib/session";
-import { Empty, Facts, Foreign, Panel, Show } from "../parts/basics";
+import { Empty, Facts, Foreign, Panel, Show, Scroll } from "../parts/basics";
 
 export function System(): JSX.Element {
   const system = useLoad<SystemNow>((signal) => get("system", {}, signal), [], 5_000);
@@ -126,7 +126,7 @@ function Audit(): JSX.Element {
     <Panel title="Audit" flush>
       <Show of={audit} empty={(data) => data.items.length === 0} emptyTitle="Nothing was changed yet" emptyText="Every change through the API is kept here.">
         {(data) => (
-          <div class="lists">
+          <Scroll label="Audit log">
             <table>
               <tbody>
                 {data.items.map((line, i) => (
@@ -142,7 +142,7 @@ function Audit(): JSX.Element {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         )}
       </Show>
     </Panel>

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { FeatureValue } from "../api/types";
 import { count, figure, words } from "../lib/format";
-import { Empty, Segments } from "./basics";
+import { Empty, Segments, Scroll } from "./basics";
 
 export function Features({ features }: { features: FeatureValue[] }): JSX.Element {
   const odd = features.filter((feature) => feature.unusual);
@@ -39,7 +39,7 @@ export function Features({ features }: { features: FeatureValue[] }): JSX.Elemen
       {shown.length === 0 ? (
         <Empty title="No feature">{which === "unusual" ? "Nothing here is outside its usual range." : "None fits."}</Empty>
       ) : (
-        <div class="lists features">
+        <Scroll label="Features" class="features">
           <table>
             <thead>
               <tr>
@@ -67,7 +67,7 @@ export function Features({ features }: { features: FeatureValue[] }): JSX.Elemen
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </>
   );

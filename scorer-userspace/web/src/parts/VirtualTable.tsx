@@ -80,11 +80,13 @@ export function VirtualTable<T>({ label, rows, columns, keyOf, open, more, fresh
     event.preventDefault();
   };
 
+  // A grid without rows is none.
+  const some = rows.length > 0;
   return (
-    <div class="vtable" role="grid" aria-label={label} aria-rowcount={rows.length}>
-      <div class="vhead" role="row" style={template}>
+    <div class="vtable" {...(some && { role: "grid", "aria-label": label, "aria-rowcount": rows.length })}>
+      <div class="vhead" role={some ? "row" : undefined} style={template}>
         {columns.map((column) => (
-          <span key={column.name} role="columnheader" class={column.num ? "num" : ""}>
+          <span key={column.name} role={some ? "columnheader" : undefined} class={column.num ? "num" : ""}>
             {column.name}
           </span>
         ))}
@@ -93,14 +95,14 @@ export function VirtualTable<T>({ label, rows, columns, keyOf, open, more, fresh
         class="vbody"
         ref={body}
         tabIndex={0}
-        role="rowgroup"
+        role={some ? "rowgroup" : "region"}
         aria-label={`${label}: arrow keys choose, Enter opens`}
         aria-activedescendant={at >= 0 ? `row-${chosen}` : undefined}
         onKeyDown={onKeyDown}
         onFocus={() => at < 0 && rows[0] && setChosen(keyOf(rows[Math.floor(top / row)] ?? rows[0]))}
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       >
-        {rows.length === 0 && empty}
+        {!some && empty}
         <div style={{ height: `${rows.length * row}px` }} role="presentation">
           {rows.slice(first, last).map((each, i) => {
             const key = keyOf(each);

@@ -12,8 +12,10 @@ interface Shape {
   path: string;
 }
 
-const WIDTH = 960;
-const HEIGHT = 440;
+const WIDTH = 1040;
+const HEIGHT = 500;
+/** Of that, without the empty edges. */
+const VIEW = "70 14 950 472";
 let shapes: Promise<Shape[]> | null = null;
 
 /** The outlines, fetched once, as paths. */
@@ -42,7 +44,7 @@ export function WorldMap({ lands, token, onPick }: { lands: Land[]; token: strin
   const most = Math.log1p(Math.max(1, ...lands.map((land) => land.value)));
   return (
     <figure class="chart map" onMouseLeave={() => setTip(null)}>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Calls by country; the list beside it has the same figures">
+      <svg viewBox={VIEW} role="img" aria-label="Calls by country; the list beside it has the same figures">
         {all.map((shape, i) => {
           const land = shape.code ? by.get(shape.code) : undefined;
           const shade = land && land.value > 0 ? 18 + (82 * Math.log1p(land.value)) / most : 0;

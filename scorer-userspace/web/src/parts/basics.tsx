@@ -158,6 +158,15 @@ export function Dialog(props: Children & { title: string; close: () => void }): 
   );
 }
 
+/** A part that scrolls by itself, also by keys. */
+export function Scroll({ label, class: more = "", children }: Children & { label: string; class?: string }): JSX.Element {
+  return (
+    <div class={`lists ${more}`} tabIndex={0} role="region" aria-label={label}>
+      {children}
+    </div>
+  );
+}
+
 export function Facts({ of }: { of: (readonly [string, ComponentChildren])[] }): JSX.Element {
   return (
     <dl class="facts">
