@@ -38,6 +38,11 @@ const ROUTER: &[Package] = &[
     ),
 ];
 const JUDGE: &[Package] = &[("tshark", "/usr/bin/tshark", "what simulated messages must satisfy")];
+const DASHBOARD: &[Package] = &[
+    ("nodejs", "/usr/bin/node", "builds and tests the dashboard; 20.19 or later"),
+    ("npm", "/usr/bin/npm", "fetches what the dashboard is built with"),
+    ("chromium", "/usr/bin/chromium", "the browser that the dashboard is tested in"),
+];
 const PEERS: &[Package] = &[
     ("tshark", "/usr/bin/tshark", "a peer to measure beside"),
     ("sngrep", "/usr/bin/sngrep", "a peer to measure beside"),
@@ -64,7 +69,9 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Bench => packages(&[PEERS]),
         Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
-        Purpose::Test => packages(&[LAB, ROUTER, JUDGE, EBPF, PYTHON]).and_then(|()| linker()),
+        Purpose::Test => {
+            packages(&[LAB, ROUTER, JUDGE, DASHBOARD, EBPF, PYTHON]).and_then(|()| linker())
+        }
     }
 }
 

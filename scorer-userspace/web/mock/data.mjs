@@ -205,7 +205,7 @@ export function ladder(call) {
   if (call.code === 603) steps.push(["callee", "603", 0.03], ["caller", "ACK", 0.05]);
   else {
     steps.push(["callee", "180", 0.4]);
-    if (call.code === 200) steps.push(["callee", "200", call.setup_s], ["caller", "ACK", call.setup_s + 0.03], ["caller", "BYE", call.setup_s + call.duration_s], ["callee", "200", call.setup_s + call.duration_s + 0.03]);
+    if (call.code === 200) steps.push(["callee", "200", call.setup_s], ["caller", "ACK", call.setup_s + 0.03], ["either", "BYE", call.setup_s + call.duration_s]);
     else if (call.code === 487) steps.push(["caller", "CANCEL", 2.1], ["callee", "487", 2.2], ["caller", "ACK", 2.24]);
     else steps.push(["callee", String(call.code), 21], ["caller", "ACK", 21.1]);
   }

@@ -79,7 +79,7 @@ export async function start({ port = 0, mode = "normal", seed = 7, rate = 1, cal
     make: made.maker(seed + 100),
     labels: new Map(),
     lists: mode === "empty" ? [] : someLists(now),
-    audit: mode === "empty" ? [] : [{ ts: new Date(now - 7.2e6).toISOString(), who: "carol", role: "admin", what: "POST /v1/lists", detail: "deny range +44163296020" }],
+    audit: mode === "empty" ? [] : [{ at: new Date(now - 7.2e6).toISOString(), who: "carol", role: "admin", what: "POST /v1/lists", status: 201, object: "deny range +44163296020" }],
     trail: [],
     cases: mode === "empty" ? [] : someCases(now),
     policy: POLICY,
@@ -160,13 +160,14 @@ function when(store, text, otherwise) {
 function chosen({ store, query }) {
   const since = when(store, query.since, 0);
   const until = when(store, query.until, Infinity);
-  const same = { caller: ["caller", "network_number"], callee: ["callee"], trunk: ["trunk"], country: ["caller_country", "callee_country"], fingerprint: ["fingerprint"], profile: ["profile"], outcome: ["outcome"], label: ["label"], action: ["action", "would"] };
+  const same = { caller: ["caller", "network_number"], callee: ["callee"], trunk: ["trunk"], country: ["caller_country"], fingerprint: ["fingerprint"], profile: ["profile"], outcome: ["outcome"], action: ["action", "would"] };
   return store.calls.filter((call) => {
     const at = Date.parse(call.ts);
     if (at < since || at >= until) return false;
     if (query.level && made.RANK[call.level] < made.RANK[query.level]) return false;
     if (query.min_score && call.score < Number(query.min_score)) return false;
     if (query.tag && !call.tags.includes(query.tag)) return false;
+    if (query.label && (call.label ?? "none") !== query.label) return false;
     for (const [name, fields] of Object.entries(same)) if (query[name] && !fields.some((f) => call[f] === query[name])) return false;
     return !query.q || JSON.stringify([call.call_id, call.caller, call.callee, call.network_number]).includes(query.q);
   });
@@ -186,8 +187,8 @@ const find = (store, key) => {
   return call;
 };
 const counted = (items) => Object.entries(items.reduce((n, v) => ({ ...n, [v]: (n[v] ?? 0) + 1 }), {})).map(([value, n]) => ({ value, calls: n })).sort((a, b) => b.calls - a.calls);
-const trunkOf = (c) => c.trunk ?? "(none)";
-const KEYS = { level: (c) => [c.level], tag: (c) => c.tags, reason: (c) => c.reasons.filter((x) => x.contribution > 0.5).map((x) => x.feature), caller_country: (c) => [c.caller_country ?? "unknown"], callee_country: (c) => [c.callee_country ?? "unknown"], trunk: (c) => [trunkOf(c)], destination: (c) => [c.destination], outcome: (c) => [c.outcome ?? "unknown"], action: (c) => [c.would ?? c.action], fingerprint: (c) => [c.fingerprint], hour_of_week: (c) => [String(((new Date(c.ts).getUTCDay() + 6) % 7) * 24 + new Date(c.ts).getUTCHours())] };
+const trunkOf = (c) => c.trunk ?? "none";
+const KEYS = { level: (c) => [c.level], tag: (c) => c.tags, reason: (c) => c.reasons.filter((x) => x.contribution > 0.5).map((x) => x.feature), caller_country: (c) => [c.caller_country ?? "none"], callee_country: (c) => [c.callee_country ?? "none"], trunk: (c) => [trunkOf(c)], destination: (c) => [c.destination], outcome: (c) => [c.outcome ?? "none"], action: (c) => [c.would ?? c.action], fingerprint: (c) => [c.fingerprint], hour_of_week: (c) => [String(((new Date(c.ts).getUTCDay() + 6) % 7) * 24 + new Date(c.ts).getUTCHours())] };
 
 const HANDLERS = {
   "GET calls": (c) => {
@@ -206,10 +207,11 @@ const HANDLERS = {
   "POST labels": ({ store, body, role }) => {
     const call = find(store, body.call_id);
     call.label = body.label;
-    const given = { ts: new Date().toISOString(), label: body.label, author: role, note: body.note ?? null };
+    if (!["fraud", "genuine"].includes(body.label)) throw new Refusal(422, "The body is wrong", "label is fraud or genuine");
+    const given = { call_id: call.call_id, label: body.label, by: role, at: new Date().toISOString(), weight: 1, note: body.note ?? "" };
     store.labels.set(call.call, [given, ...(store.labels.get(call.call) ?? [])]);
-    store.audit.unshift({ ts: given.ts, who: role, role, what: "POST /v1/labels", detail: `${call.call_id} ${body.label}` });
-    return new Created({ ...given, call_id: call.call_id });
+    store.audit.unshift({ at: given.at, who: role, role, what: "POST /v1/labels", status: 201, object: `${call.call_id} ${body.label}` });
+    return new Created(given);
   },
   "GET reports": (c) => {
     if (c.path[1] === "trends") return { rows: c.store.calls.length ? made.trends(c.store.seed, c.store.now, c.query.unit ?? "day", when(c.store, c.query.since, Date.now() - 56 * 8.64e7)) : [] };

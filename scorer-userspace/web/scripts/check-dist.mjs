@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { build } from "vite";
 
 const root = new URL("..", import.meta.url).pathname;
+process.chdir(root);
 const fresh = await mkdtemp(join(tmpdir(), "scorer-dist-"));
 try {
   await build({ root, logLevel: "warn", build: { outDir: fresh, emptyOutDir: true } });

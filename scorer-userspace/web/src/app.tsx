@@ -144,7 +144,7 @@ function Content({ name, rest, query }: { name: string; rest: string[]; query: R
 
 function Status(): JSX.Element {
   const { state, problem, lost } = useLive();
-  const text = { live: "live", connecting: "connecting", down: problem?.title ?? "no live data" }[state];
+  const text = { live: "live", connecting: "connecting", stored: "recorded calls only", down: problem?.title ?? "no live data" }[state];
   return (
     <span class="status" role="status" title={problem?.detail}>
       <i class={`dot ${state}`} />

@@ -29,7 +29,8 @@ export function parser(): (piece: string) => Event[] {
   };
 }
 
-export type State = "connecting" | "live" | "down";
+/** `stored`: this scorer scores no calls, it shows recorded ones. */
+export type State = "connecting" | "live" | "down" | "stored";
 
 /** Calls kept in memory, and seconds of rates. */
 const CALLS = 2_000;
@@ -45,7 +46,7 @@ class Live {
   rates: Rates[] = [];
   state: State = "connecting";
   problem: Problem | null = null;
-  /** Calls that the server left out since we were too slow. */
+  /** Events that the server left out of this stream since we were too slow. */
   lost = 0;
   /** Calls since the page was opened. */
   seen = 0;
@@ -84,8 +85,9 @@ class Live {
         this.set("connecting", null);
       } catch (error) {
         if (signal.aborted) return;
-        this.set("down", error instanceof Problem ? error : null);
-        if (error instanceof Problem && error.status === 401) return;
+        const problem = error instanceof Problem ? error : null;
+        this.set(problem?.status === 404 ? "stored" : "down", problem);
+        if (problem?.status === 401 || problem?.status === 404) return;
       }
       await new Promise((done) => setTimeout(done, wait));
     }
@@ -115,7 +117,7 @@ class Live {
     } else if (event.name === "rates") {
       this.rates.push(data as Rates);
       if (this.rates.length > RATES) this.rates.shift();
-    } else if (event.name === "lost") this.lost += Number((data as { count?: number }).count ?? 0);
+    } else if (event.name === "lost") this.lost = Number((data as { count?: number }).count ?? 0);
     this.changed();
   }
 

@@ -75,7 +75,8 @@ export interface FeatureValue {
 
 export interface Step {
   ts: string;
-  from: "caller" | "callee";
+  /** Who sent it; `either` where that is not recorded. */
+  from: "caller" | "callee" | "either";
   what: string;
 }
 
@@ -87,9 +88,9 @@ export interface Header {
 }
 
 export interface GivenLabel {
-  ts: string;
+  at: string;
   label: Label;
-  author: string;
+  by: string;
   note?: string | null;
 }
 
@@ -125,7 +126,10 @@ export interface ReportRow {
   high: number;
   fraud_labels: number;
   score_avg: number;
+  /** Of a report by time. */
   ts?: string;
+  /** Of a report by reason: what the feature says. */
+  text?: string;
 }
 
 export interface Report {
@@ -268,9 +272,10 @@ export interface System {
 }
 
 export interface AuditLine {
-  ts: string;
+  at: string;
   who: string;
-  role?: string;
+  role: string;
   what: string;
-  detail?: string | null;
+  status?: number;
+  object: string;
 }

@@ -22,14 +22,20 @@ export function fits(call: Call, filters: Filters): boolean {
   if (level && LEVELS.indexOf(call.level) < LEVELS.indexOf(level as Call["level"])) return false;
   if (min_score && call.score < Number(min_score)) return false;
   if (tag && !call.tags.includes(tag)) return false;
-  if (caller && ![call.caller, call.network_number].includes(caller)) return false;
-  if (callee && call.callee !== callee) return false;
+  if (caller && ![call.caller, call.network_number].some((number) => same(number, caller))) return false;
+  if (callee && !same(call.callee, callee)) return false;
   if (trunk && call.trunk !== trunk) return false;
-  if (country && ![call.caller_country, call.callee_country].includes(country.toUpperCase())) return false;
+  if (country && call.caller_country !== country.toUpperCase()) return false;
   if (fingerprint && call.fingerprint !== fingerprint) return false;
   if (profile && call.profile !== profile) return false;
   if (outcome && call.outcome !== outcome) return false;
-  if (label && call.label !== label) return false;
+  if (label && (call.label ?? "none") !== label) return false;
   if (action && call.action !== action) return false;
-  return !q || [call.call_id, call.caller, call.callee, call.network_number].some((text) => text?.includes(q));
+  return !q || [call.call_id, call.caller, call.callee, call.network_number].some((text) => text?.toLowerCase().includes(q.toLowerCase()));
+}
+
+/** A number as it may be written, 01632… for +441632…; the server knows better, of what is stored. */
+function same(number: string | null, sought: string): boolean {
+  const [a = "", b = ""] = [number, sought].map((text) => text?.replace(/\D/g, "").replace(/^0+/, ""));
+  return number === sought || (b.length >= 7 && a.endsWith(b));
 }

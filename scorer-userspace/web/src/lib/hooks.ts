@@ -22,15 +22,24 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, keys: unkn
     const same = before.current === key;
     before.current = key;
     setState((old) => ({ data: same ? old.data : null, problem: same ? old.problem : null, loading: true }));
+    let timer = 0;
+    // From the answer on, so that slow answers do not pile up; not while nobody looks.
+    const rest = (): void => {
+      if (everyMs) timer = window.setTimeout(() => (document.hidden ? rest() : again(undefined as never)), everyMs);
+    };
     load(stop.signal).then(
-      (data) => stop.signal.aborted || setState({ data, problem: null, loading: false }),
+      (data) => {
+        if (stop.signal.aborted) return;
+        setState({ data, problem: null, loading: false });
+        rest();
+      },
       (error: unknown) => {
         if (stop.signal.aborted) return;
         const problem = error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
         setState((old) => ({ data: old.data, problem, loading: false }));
+        rest();
       },
     );
-    const timer = everyMs ? window.setTimeout(again, everyMs, undefined) : 0;
     return () => {
       stop.abort();
       clearTimeout(timer);

@@ -3,9 +3,9 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, part } from "../api/client";
-import type { CallDetail, Label, ListName } from "../api/types";
+import type { CallDetail, ListName } from "../api/types";
 import { country } from "../lib/countries";
-import { clockMs, latency, percent, seconds, time, words } from "../lib/format";
+import { latency, percent, seconds, time, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { link } from "../lib/router";
 import { Act, may, say, useMe } from "../lib/session";
@@ -15,7 +15,7 @@ import { CaseDialog, LabelDialog, ListDialog } from "../parts/dialogs";
 import { Features } from "../parts/Features";
 import { Ladder } from "../parts/Ladder";
 
-type Open = { what: "label"; label: Label } | { what: "list"; list: ListName; kind: string; value: string } | { what: "case" } | null;
+type Open = { what: "label"; label: "fraud" | "genuine" } | { what: "list"; list: ListName; kind: string; value: string } | { what: "case" } | null;
 
 export function CallPage({ id }: { id: string }): JSX.Element {
   const call = useLoad<CallDetail>((signal) => get(`calls/${part(id)}`, {}, signal), [id]);
@@ -27,7 +27,7 @@ export function CallPage({ id }: { id: string }): JSX.Element {
   };
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
-      const label = { f: "fraud", n: "genuine" }[event.key] as Label | undefined;
+      const label = { f: "fraud", n: "genuine" }[event.key] as "fraud" | "genuine" | undefined;
       const busy = event.target instanceof Element && event.target.closest("input, textarea, select, dialog");
       if (!label || !call.data || busy || open || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
@@ -104,7 +104,6 @@ function Head({ call, open, masked }: { call: CallDetail; open: (what: Open) => 
             <Act why={call.label === "genuine" && "It has this label."} onClick={() => open({ what: "label", label: "genuine" })} title="n">
               Genuine
             </Act>
-            {call.label && <Act onClick={() => open({ what: "label", label: null })}>Unlabel</Act>}
           </div>
           <div class="row">
             <Act why={unmasked || (!/\d/.test(call.caller ?? "") && "No number is shown.")} onClick={deny("number", call.caller)}>
@@ -219,10 +218,10 @@ function Given({ call }: { call: CallDetail }): JSX.Element {
         {call.labels.map((given, i) => (
           <tr key={i}>
             <td>
-              <span class={`badge ${given.label ?? ""}`}>{given.label ?? "label taken away"}</span>
+              <span class={`badge ${given.label}`}>{given.label}</span>
             </td>
-            <td>{given.author}</td>
-            <td class="dim">{clockMs(given.ts)}</td>
+            <td>{given.by}</td>
+            <td class="dim">{time(given.at, true)}</td>
             <td>
               <Foreign text={given.note} />
             </td>

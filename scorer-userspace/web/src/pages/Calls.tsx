@@ -23,7 +23,7 @@ export const COLUMNS: Column<Call>[] = [
   { name: "Callee", width: "minmax(8.5rem, 1.1fr)", cell: (call) => <Foreign text={call.callee} /> },
   { name: "From", width: "3rem", cell: (call) => call.caller_country ?? <span class="dim">–</span> },
   { name: "Trunk", width: "minmax(5rem, 0.8fr)", cell: (call) => <Foreign text={call.trunk} /> },
-  { name: "Tags", width: "minmax(9rem, 1.5fr)", cell: (call) => <Tags tags={call.tags} most={3} plain /> },
+  { name: "Tags", width: "minmax(9rem, 1.5fr)", cell: (call) => <Tags tags={call.tags} most={2} plain /> },
   { name: "First reason", width: "minmax(9rem, 2.2fr)", cell: (call) => <First call={call} /> },
   { name: "Action", width: "6.4rem", cell: (call) => <Done call={call} /> },
   { name: "Outcome", width: "5.8rem", cell: (call) => (call.outcome ? words(call.outcome) : <span class="dim">–</span>) },
@@ -113,7 +113,9 @@ function usePast(filters: Filters) {
     async (cursor: string | null, signal?: AbortSignal) => {
       setLoading(true);
       try {
-        const page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor }, signal);
+        let page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor }, signal);
+        // A page may be empty though there are more: the server looked long enough.
+        while (!page.items.length && page.next) page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor: page.next }, signal);
         setRows((old) => (cursor ? [...old, ...page.items] : page.items));
         setNext(page.next);
         setProblem(null);
@@ -173,7 +175,7 @@ function FilterBar({ filters }: { filters: Filters }): JSX.Element {
       {pick("level", "Any level", LEVELS.slice(1).map((level): [string, string] => [level, level === "critical" ? level : `${level} or above`]))}
       {pick("tag", "Any tag", plain(TAGS))}
       {text("caller", "Caller")}
-      {text("country", "Country", true)}
+      {text("country", "From (GB)", true)}
       {text("trunk", "Trunk", true)}
       {wide && (
         <>
@@ -181,7 +183,7 @@ function FilterBar({ filters }: { filters: Filters }): JSX.Element {
           {text("min_score", "Score from", true)}
           {pick("outcome", "Any outcome", plain(OUTCOMES))}
           {pick("action", "Any action", plain(ACTIONS))}
-          {pick("label", "Any label", plain(["fraud", "genuine"]))}
+          {pick("label", "Any label", [...plain(["fraud", "genuine"]), ["none", "no label"]])}
           {text("fingerprint", "Fingerprint")}
           {text("profile", "Profile")}
         </>
@@ -204,8 +206,9 @@ interface View {
 }
 const BUILT_IN: View[] = [
   { name: "All calls", filters: {} },
-  { name: "High risk, last hour", filters: { level: "high", since: "1h" } },
-  { name: "Withheld, again and again", filters: { tag: "repeat_withheld", since: "24h" } },
+  { name: "High risk, last hour", filters: { since: "1h", level: "high" } },
+  { name: "Withheld, again and again", filters: { since: "24h", tag: "repeat_withheld" } },
+  { name: "High risk, no label yet", filters: { since: "24h", level: "high", label: "none" } },
   { name: "Labelled fraud", filters: { label: "fraud" } },
 ];
 

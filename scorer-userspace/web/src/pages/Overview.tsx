@@ -23,7 +23,9 @@ const BUCKET: Record<Window, string> = { "15m": "1m", "1h": "1m", "24h": "15m", 
 /** Minutes in a bucket. */
 const MINUTES: Record<Window, number> = { "15m": 1, "1h": 1, "24h": 15, "7d": 120 };
 const REFRESH_MS = 10_000;
-const LATEST = 8;
+const LATEST = 7;
+/** The key of calls that have none. */
+const NONE = "none";
 
 const report = (by: string, since: string, more: Record<string, string> = {}) => (signal: AbortSignal) => get<Report>(`reports/${by}`, { since, limit: "200", ...more }, signal);
 
@@ -98,7 +100,7 @@ export function Overview({ query }: { query: Record<string, string> }): JSX.Elem
         <LatestHigh />
         <Panel title="Top reasons" class="s5">
           <Show of={reasons} {...none} lines={8}>
-            {(data) => <Bars wide rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: words(row.key), title: row.key }))} figures={highOf} />}
+            {(data) => <Bars wide rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: words(row.key), title: row.text ?? row.key }))} figures={highOf} />}
           </Show>
         </Panel>
         <Panel title="Tags" class="s3">
@@ -108,7 +110,7 @@ export function Overview({ query }: { query: Record<string, string> }): JSX.Elem
         </Panel>
         <Panel title="Trunks" class="s4">
           <Show of={trunks} {...none} lines={8}>
-            {(data) => <Bars rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: <Foreign text={row.key} />, href: link(["calls"], { trunk: row.key, since }) }))} figures={highOf} />}
+            {(data) => <Bars rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: row.key === NONE ? "no known trunk" : <Foreign text={row.key} />, ...(row.key !== NONE && { href: link(["calls"], { trunk: row.key, since }) }) }))} figures={highOf} />}
           </Show>
         </Panel>
       </div>
@@ -135,18 +137,20 @@ const highOf = (row: { calls: number; high?: number }): JSX.Element => (
 function Tiles(): JSX.Element {
   const { rates, state } = useLive();
   const last = rates.at(-1);
+  // A second without a call has no latency.
+  const quick = rates.findLast((each) => each.latency_us.p50 !== null)?.latency_us;
   const recent = rates.slice(-300);
   const dropped = last && rates[0] ? last.drops - rates[0].drops : 0;
-  const waiting = state === "live" ? "waiting for the first second" : "no live data";
+  const waiting = { live: "waiting for the first second", connecting: "connecting", down: "no live data", stored: "this scorer shows recorded calls only" }[state];
   return (
-    <div class="grid">
+    <div class="grid tiles">
       <Tile what="Calls a minute" value={last && count(Math.round(last.calls_per_min))} more={last ? `${count(last.active)} in progress` : waiting}>
         <Spark values={recent.map((each) => each.calls_per_min)} />
       </Tile>
       <Tile what="High risk a minute" value={last && count(Math.round(last.high_per_min))} more={last ? `${percent(last.high_per_min, last.calls_per_min)} of calls` : waiting}>
         <Spark values={recent.map((each) => each.high_per_min)} token="--high" />
       </Tile>
-      <Tile what="Verdict latency" value={last && figure(last.latency_us.p50)} unit="µs median" more={last ? `99 % within ${figure(last.latency_us.p99)} µs` : waiting}>
+      <Tile what="Verdict latency" value={quick && figure(quick.p50)} unit="µs median" more={quick ? `99 % within ${figure(quick.p99)} µs` : last ? "no call yet" : waiting}>
         <Spark values={recent.flatMap((each) => each.latency_us.p99 ?? [])} token="--dim" />
       </Tile>
       <section class="panel tile s3 drops">
@@ -173,21 +177,23 @@ function Tile(props: { what: string; value: string | undefined; unit?: string; m
 }
 
 /** The report up to now, and the seconds that streamed in since. */
-function Rate({ report: { rows, until }, minutes }: { report: Report; minutes: number }): JSX.Element {
+function Rate({ report: { rows, since, until }, minutes }: { report: Report; minutes: number }): JSX.Element {
   const { rates } = useLive();
   const streaming = minutes === 1;
   const data = useMemo(() => {
-    const end = new Date(until).getTime() / 1000;
-    // The last bucket is not full yet.
-    const past = rows.filter((row) => new Date(row.ts ?? row.key).getTime() / 1000 + minutes * 60 <= end);
-    const times = past.map((row) => new Date(row.ts ?? row.key).getTime() / 1000);
+    const start = new Date(since).getTime() / 1000;
+    const end = Math.min(Date.now(), new Date(until).getTime()) / 1000;
+    // The first and the last bucket are not full.
+    const at = (row: { ts?: string; key: string }): number => new Date(row.ts ?? row.key).getTime() / 1000;
+    const past = rows.filter((row) => at(row) >= start && at(row) + minutes * 60 <= end);
+    const times = past.map(at);
     const calls = past.map((row) => row.calls / minutes);
     const high = past.map((row) => row.high / minutes);
     const from = (times.at(-1) ?? 0) + 60;
     for (const rate of streaming ? rates : []) {
-      const at = new Date(rate.ts).getTime() / 1000;
-      if (at <= from) continue;
-      times.push(at);
+      const now = new Date(rate.ts).getTime() / 1000;
+      if (now <= from) continue;
+      times.push(now);
       calls.push(rate.calls_per_min);
       high.push(rate.high_per_min);
     }

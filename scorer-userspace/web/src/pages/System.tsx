@@ -76,6 +76,9 @@ export function System(): JSX.Element {
         )}
       </Show>
       {may(me, "admin") ? <Audit /> : <p class="dim">The audit log is for the role admin; you are {me.role}.</p>}
+      <p class="dim">
+        What this page is made of, and its <a href="assets/licences.txt">licences</a>.
+      </p>
     </div>
   );
 }
@@ -116,8 +119,18 @@ function Queues({ of }: { of: SystemNow["queues"] }): JSX.Element {
 function Value({ of }: { of: unknown }): JSX.Element {
   if (of === null || of === undefined) return <span class="dim">–</span>;
   if (typeof of !== "object") return <Foreign text={String(of)} />;
-  const parts = Object.entries(of).map(([key, value]) => `${words(key)} ${typeof value === "object" ? JSON.stringify(value) : typeof value === "number" ? count(value) : String(value)}`);
-  return <Foreign text={parts.join(", ")} />;
+  const { name, ...rest } = of as Record<string, unknown>;
+  const parts = Object.entries(rest).map(([key, value]) => `${words(key)} ${typeof value === "object" ? JSON.stringify(value) : typeof value === "number" ? count(value) : String(value)}`);
+  return (
+    <>
+      {typeof name === "string" && (
+        <strong>
+          <Foreign text={name} />{" "}
+        </strong>
+      )}
+      <Foreign text={parts.join(", ")} />
+    </>
+  );
 }
 
 function Audit(): JSX.Element {
@@ -131,12 +144,12 @@ function Audit(): JSX.Element {
               <tbody>
                 {data.items.map((line, i) => (
                   <tr key={i}>
-                    <td class="dim">{time(line.ts, true)}</td>
+                    <td class="dim">{time(line.at, true)}</td>
                     <td>{line.who}</td>
                     <td class="dim">{line.role}</td>
                     <td>{line.what}</td>
                     <td>
-                      <Foreign text={line.detail} />
+                      <Foreign text={line.object} />
                     </td>
                   </tr>
                 ))}

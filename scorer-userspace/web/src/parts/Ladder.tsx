@@ -29,14 +29,14 @@ export function Ladder({ steps, source, destination }: { steps: Step[]; source: 
         <path d={`M${LEFT} 24V${height}M${RIGHT} 24V${height}`} class="axis" stroke-width="1.5" />
         {steps.map((step, i) => {
           const y = 52 + i * STEP;
-          const [from, to] = step.from === "caller" ? [LEFT, RIGHT] : [RIGHT, LEFT];
+          const [from, to] = step.from === "callee" ? [RIGHT, LEFT] : [LEFT, RIGHT];
           const stroke = tone(step.what);
           return (
             <g key={i}>
               <text x={LEFT - 14} y={y + 4} text-anchor="end" class="dim">
                 {i === 0 ? clockMs(step.ts).slice(-12) : `+${((Date.parse(step.ts) - first) / 1000).toFixed(3)} s`}
               </text>
-              <path d={`M${from} ${y}L${to} ${y}`} stroke={stroke} stroke-width="1.6" marker-end="url(#head)" />
+              <path d={`M${from} ${y}L${to} ${y}`} stroke={stroke} stroke-width="1.6" marker-end="url(#head)" marker-start={step.from === "either" ? "url(#head)" : undefined} />
               <text x={(LEFT + RIGHT) / 2} y={y - 5} text-anchor="middle">
                 {printable(named(step.what))}
               </text>

@@ -35,6 +35,8 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
         width,
         height: height * rem,
         padding: [0.6 * rem, 0.6 * rem, 0, 0],
+        // Where nobody points, the last value is told.
+        hooks: { setLegend: [(plot) => plot.legend.idx == null && tellLast(plot)] },
         cursor: { y: false, drag: { x: false, y: false } },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
         axes: [
@@ -58,13 +60,21 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
       element,
     );
     plot.current = made;
+    tellLast(made);
     return () => {
       plot.current = null;
       made.destroy();
     };
   }, [width, height, theme, shape, unit]);
-  useEffect(() => plot.current?.setData(data), [data]);
+  useEffect(() => {
+    plot.current?.setData(data);
+    if (plot.current?.cursor.idx == null) tellLast(plot.current);
+  }, [data]);
   return <div class="chart" ref={ref} role="img" aria-label={`${lines.map((line) => line.label).join(", ")} over time`} />;
+}
+
+function tellLast(plot: uPlot | null): void {
+  if (plot?.data[0].length) plot.setLegend({ idx: plot.data[0].length - 1 }, false);
 }
 
 const faint = (rgb: string): string => rgb.replace(/^rgb\((.*)\)$/, "rgba($1, 0.16)");

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { send } from "../api/client";
-import type { Call, Label, ListName } from "../api/types";
+import type { Call, ListName } from "../api/types";
 import { ACTIONS } from "../lib/filters";
 import { doing } from "../lib/session";
 import { Dialog, Foreign } from "./basics";
@@ -36,16 +36,15 @@ function useSubmit(close: (changed: boolean) => void): [boolean, (event: Event, 
   return [busy, submit];
 }
 
-export function LabelDialog({ call, label, close }: { call: Call; label: Label } & Closing): JSX.Element {
+export function LabelDialog({ call, label, close }: { call: Call; label: "fraud" | "genuine" } & Closing): JSX.Element {
   const [note, setNote] = useState("");
   const [busy, submit] = useSubmit(close);
-  const what = label === null ? "Take the label away" : `Label as ${label}`;
-  const done = label === null ? "The label is gone." : `Labelled as ${label}.`;
+  const what = `Label as ${label}`;
   return (
     <Dialog title={what} close={() => close(false)}>
-      <form onSubmit={(event) => submit(event, () => send("POST", "labels", { call_id: call.call_id, label, ...(note && { note }) }), done)}>
+      <form onSubmit={(event) => submit(event, () => send("POST", "labels", { call_id: call.call_id, label, ...(note && { note }) }), `Labelled as ${label}.`)}>
         <p>
-          The call of <Foreign text={call.caller} /> to <Foreign text={call.callee} />, score {call.score}. Labels teach the history at once, and the next model.
+          The call of <Foreign text={call.caller} /> to <Foreign text={call.callee} />, score {call.score}. Labels teach the history within a second, and the next model. A later label takes the place of an earlier one.
         </p>
         <label class="field">
           <span>Note (may be left out)</span>
