@@ -33,8 +33,8 @@ export function bytes(n: number): string {
 /** Nanoseconds in the unit that fits. */
 export function latency(ns: number | null): string {
   if (ns == null) return "–";
-  if (ns < 1e3) return `${ns} ns`;
-  if (ns < 1e6) return `${(ns / 1e3).toFixed(ns < 1e4 ? 1 : 0)} µs`;
+  if (ns < 1e3) return `${Math.round(ns)} ns`;
+  if (ns < 1e6) return `${(ns / 1e3).toFixed(ns < 1e5 ? 1 : 0)} µs`;
   return `${(ns / 1e6).toFixed(1)} ms`;
 }
 

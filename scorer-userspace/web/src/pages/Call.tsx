@@ -6,7 +6,7 @@ import { get, part } from "../api/client";
 import type { CallDetail, ListName } from "../api/types";
 import { country } from "../lib/countries";
 import { latency, percent, seconds, time, words } from "../lib/format";
-import { useLoad } from "../lib/hooks";
+import { useLive, useLoad } from "../lib/hooks";
 import { link } from "../lib/router";
 import { Act, may, say, useMe } from "../lib/session";
 import { Empty, Facts, Foreign, LevelMark, Panel, Show, Tags, Scroll } from "../parts/basics";
@@ -41,6 +41,7 @@ export function CallPage({ id }: { id: string }): JSX.Element {
     <Show of={call} lines={12}>
       {(data) => (
         <div class="stack">
+          <Follow call={data} changed={call.reload} />
           <Head call={data} open={setOpen} masked={me.masked} />
           <div class="grid">
             <div class="stack s7">
@@ -74,6 +75,15 @@ export function CallPage({ id }: { id: string }): JSX.Element {
       )}
     </Show>
   );
+}
+
+/** Loads again when the call has gone on. */
+function Follow({ call, changed }: { call: CallDetail; changed: () => void }): null {
+  const outcome = useLive().calls.find((each) => each.call === call.call)?.outcome ?? null;
+  useEffect(() => {
+    if (outcome !== null && outcome !== call.outcome) changed();
+  }, [outcome]);
+  return null;
 }
 
 function Head({ call, open, masked }: { call: CallDetail; open: (what: Open) => void; masked: boolean }): JSX.Element {

@@ -5,7 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { Call, Page, Report } from "../api/types";
 import { country } from "../lib/countries";
-import { brief, count, figure, LEVELS, percent, time, words } from "../lib/format";
+import { brief, count, figure, latency, LEVELS, percent, time, words } from "../lib/format";
 import { useLive, useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Foreign, LevelMark, Panel, Score, Segments, Show, Tags } from "../parts/basics";
@@ -44,10 +44,10 @@ export function Overview({ query }: { query: Record<string, string> }): JSX.Elem
   return (
     <div class="stack">
       <div class="row between">
-        <span class="dim">Figures of the last {WINDOWS.find(([key]) => key === since)?.[1]}; tiles are live.</span>
+        <span class="dim">Charts show the last {WINDOWS.find(([key]) => key === since)?.[1]}, tiles this moment.</span>
         <Segments label="Time span" value={since} options={WINDOWS} onChange={(next) => go(link(["overview"], { since: next }), true)} />
       </div>
-      <Tiles />
+      <Tiles over={over.data} minutes={MINUTES[since]} />
       <div class="grid">
         <Panel title="Calls a minute" class="s8">
           <Show of={over} {...none}>
@@ -134,29 +134,33 @@ const highOf = (row: { calls: number; high?: number }): JSX.Element => (
   </>
 );
 
-function Tiles(): JSX.Element {
+/** The last second; where nothing is live, the average of the report. */
+function Tiles({ over, minutes }: { over: Report | null; minutes: number }): JSX.Element {
   const { rates, state } = useLive();
+  const buckets = over?.rows ?? [];
+  const average = (pick: (row: Report["rows"][number]) => number): string | undefined =>
+    state === "stored" && buckets.length ? figure(buckets.reduce((sum, row) => sum + pick(row), 0) / buckets.length / minutes) : undefined;
   const last = rates.at(-1);
   // A second without a call has no latency.
   const quick = rates.findLast((each) => each.latency_us.p50 !== null)?.latency_us;
   const recent = rates.slice(-300);
   const dropped = last && rates[0] ? last.drops - rates[0].drops : 0;
-  const waiting = { live: "waiting for the first second", connecting: "connecting", down: "no live data", stored: "this scorer shows recorded calls only" }[state];
+  const waiting = { live: "waiting for the first second", connecting: "connecting", down: "no live data", stored: "average of recorded calls" }[state];
   return (
     <div class="grid tiles">
-      <Tile what="Calls a minute" value={last && count(Math.round(last.calls_per_min))} more={last ? `${count(last.active)} in progress` : waiting}>
-        <Spark values={recent.map((each) => each.calls_per_min)} />
+      <Tile what="Calls a minute" value={last ? count(Math.round(last.calls_per_min)) : average((row) => row.calls)} more={last ? `${count(last.active)} in progress` : waiting}>
+        <Spark values={last ? recent.map((each) => each.calls_per_min) : buckets.map((row) => row.calls)} />
       </Tile>
-      <Tile what="High risk a minute" value={last && count(Math.round(last.high_per_min))} more={last ? `${percent(last.high_per_min, last.calls_per_min)} of calls` : waiting}>
-        <Spark values={recent.map((each) => each.high_per_min)} token="--high" />
+      <Tile what="High risk a minute" value={last ? count(Math.round(last.high_per_min)) : average((row) => row.high)} more={last ? `${percent(last.high_per_min, last.calls_per_min)} of calls` : waiting}>
+        <Spark values={last ? recent.map((each) => each.high_per_min) : buckets.map((row) => row.high)} token="--high" />
       </Tile>
-      <Tile what="Verdict latency" value={quick && figure(quick.p50)} unit="µs median" more={quick ? `99 % within ${figure(quick.p99)} µs` : last ? "no call yet" : waiting}>
+      <Tile what="Verdict latency" value={quick && latency(1000 * (quick.p50 ?? 0)).split(" ")[0]} unit={quick ? `${latency(1000 * (quick.p50 ?? 0)).split(" ")[1]} median` : ""} more={quick ? `99 % within ${latency(1000 * (quick.p99 ?? 0))}` : last ? "no call yet" : state === "stored" ? "nothing is scored here" : waiting}>
         <Spark values={recent.flatMap((each) => each.latency_us.p99 ?? [])} token="--dim" />
       </Tile>
       <section class="panel tile s3 drops">
         <span class="what">Drops</span>
         <Gauge value={Math.log10(1 + (last?.drops ?? 0))} most={6} text={last ? brief(last.drops) : "–"} token={last?.drops ? "--critical" : "--ok"} />
-        <span class="more">{last ? (last.drops ? `${count(dropped)} since this page was opened` : "nothing was dropped") : waiting}</span>
+        <span class="more">{last ? (last.drops ? `${count(dropped)} since this page was opened` : "nothing was dropped") : state === "stored" ? "nothing is scored here" : waiting}</span>
       </section>
     </div>
   );
@@ -244,7 +248,10 @@ function LatestHigh(): JSX.Element {
         {(data) => (
           <table class="latest">
             <tbody>
-              {[...streamed, ...data.items.filter((call) => !known.has(call.call))].slice(0, LATEST).map((call) => (
+              {[...streamed, ...data.items.filter((call) => !known.has(call.call))]
+                .sort((a, b) => b.ts.localeCompare(a.ts))
+                .slice(0, LATEST)
+                .map((call) => (
                 <tr key={call.call}>
                   <td>
                     <Score score={call.score} level={call.level} />

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { get } from "../api/client";
-import type { Calibration, Models, TrendRow } from "../api/types";
+import type { Calibration, Models, Report, TrendRow } from "../api/types";
 import { country } from "../lib/countries";
 import { count, figure, percent, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
@@ -24,6 +24,7 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
   const since = SPANS.find(([key]) => key === query.since)?.[0] ?? "56d";
   const unit = query.unit === "week" ? "week" : "day";
   const trends = useLoad<{ rows: TrendRow[] }>((signal) => get("reports/trends", { unit, since }, signal), [unit, since]);
+  const hours = useLoad<Report>((signal) => get("reports/hour_of_week", { since, limit: 168 }, signal), [since]);
   const models = useLoad<Models>((signal) => get("models", {}, signal), []);
   const calibration = useLoad<Calibration>((signal) => get("models/calibration", { since }, signal), [since]);
   const set = (change: Record<string, string>): void => go(link(["trends"], { since, unit, ...change }), true);
@@ -80,6 +81,11 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
             {({ rows }) => <Several rows={rows} of={(row) => row.countries} skip={1} name={country} />}
           </Show>
         </Panel>
+        <Panel title="Hours of the week (UTC): share of high risk">
+          <Show of={hours} empty={(data) => data.rows.length === 0} emptyTitle="No calls yet">
+            {(data) => <Hours rows={data.rows} />}
+          </Show>
+        </Panel>
         <Panel title="Champion against challenger" class="s4">
           <Show of={models}>{(data) => <Trial models={data} />}</Show>
         </Panel>
@@ -111,6 +117,41 @@ function Several(props: { rows: TrendRow[]; of: (row: TrendRow) => Record<string
   if (!largest.length) return <Empty title="None">Nothing of the kind was seen.</Empty>;
   const lines = largest.map(([key], i) => ({ label: props.name(key), values: props.rows.map((row) => props.of(row)?.[key] ?? 0), ...STYLES[i % STYLES.length]! }));
   return <TimeChart times={times(props.rows)} lines={lines} />;
+}
+
+const DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/** A cell an hour, from Monday at midnight. */
+function Hours({ rows }: { rows: Report["rows"] }): JSX.Element {
+  const by = new Map(rows.map((row) => [Number(row.key), row]));
+  const most = Math.max(0.001, ...rows.map((row) => row.high / row.calls));
+  return (
+    <div class="chart">
+      <svg viewBox="0 0 1000 160" role="img" aria-label="Share of high risk by hour of the week">
+        {DAYS.map((day, d) => (
+          <g key={day}>
+            <text class="dim" x="34" y={d * 20 + 14} text-anchor="end">
+              {day}
+            </text>
+            {Array.from({ length: 24 }, (_, h) => {
+              const row = by.get(d * 24 + h);
+              const share = row?.calls ? row.high / row.calls : 0;
+              return (
+                <rect key={h} x={42 + h * 39.8} y={d * 20 + 1} width="38.5" height="18" rx="2" fill={row ? `color-mix(in srgb, var(--high) ${Math.round((100 * share) / most)}%, var(--raised))` : "var(--raised)"}>
+                  <title>{`${day} ${h}:00 to ${h + 1}:00: ${row ? `${count(row.high)} of ${count(row.calls)} calls (${percent(row.high, row.calls)})` : "no calls"}`}</title>
+                </rect>
+              );
+            })}
+          </g>
+        ))}
+        {[0, 3, 6, 9, 12, 15, 18, 21].map((h) => (
+          <text key={h} class="dim" x={42 + h * 39.8} y="156">
+            {h}:00
+          </text>
+        ))}
+      </svg>
+    </div>
+  );
 }
 
 function Trial({ models: { champion, challenger, trial, metrics } }: { models: Models }): JSX.Element {

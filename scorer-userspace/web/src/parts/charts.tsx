@@ -34,7 +34,7 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
       {
         width,
         height: height * rem,
-        padding: [0.6 * rem, 0.6 * rem, 0, 0],
+        padding: [0.6 * rem, 1.5 * rem, 0, 0],
         // Where nobody points, the last value is told.
         hooks: { setLegend: [(plot) => plot.legend.idx == null && tellLast(plot)] },
         cursor: { y: false, drag: { x: false, y: false } },
