@@ -79,7 +79,7 @@ export async function start({ port = 0, mode = "normal", seed = 7, rate = 1, cal
     make: made.maker(seed + 100),
     labels: new Map(),
     lists: mode === "empty" ? [] : someLists(now),
-    audit: mode === "empty" ? [] : [{ at: new Date(now - 7.2e6).toISOString(), who: "carol", role: "admin", what: "POST /v1/lists", status: 201, object: "deny range +44163296020" }],
+    audit: mode === "empty" ? [] : [{ ts: new Date(now - 7.2e6).toISOString(), who: "carol", role: "admin", what: "POST /v1/lists", status: 201, detail: "deny range +44163296020" }],
     trail: [],
     cases: mode === "empty" ? [] : someCases(now),
     policy: POLICY,
@@ -195,7 +195,7 @@ const HANDLERS = {
     if (c.path.length === 1) return page(chosen(c).map(shown), c.query);
     const call = find(c.store, c.path[1]);
     const labels = c.store.labels.get(call.call) ?? [];
-    return { ...shown(call), features: made.features(call), ladder: made.ladder(call), headers: made.headers(call), message_available: true, labels, cases: c.store.cases.filter((x) => x.profiles.includes(call.profile)).map((x) => x.name) };
+    return { ...shown(call), features: made.features(call), ladder: made.ladder(call), headers: made.headers(call), message_available: true, labels, cases: c.store.cases.filter((x) => x.profiles.some((each) => each.profile === call.profile)).map((x) => x.name) };
   },
   "GET stream": ({ store, response, role, query }) => {
     response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
@@ -210,7 +210,7 @@ const HANDLERS = {
     if (!["fraud", "genuine"].includes(body.label)) throw new Refusal(422, "The body is wrong", "label is fraud or genuine");
     const given = { call_id: call.call_id, label: body.label, by: role, at: new Date().toISOString(), weight: 1, note: body.note ?? "" };
     store.labels.set(call.call, [given, ...(store.labels.get(call.call) ?? [])]);
-    store.audit.unshift({ at: given.at, who: role, role, what: "POST /v1/labels", status: 201, object: `${call.call_id} ${body.label}` });
+    store.audit.unshift({ ts: given.at, who: role, role, what: "POST /v1/labels", status: 201, detail: `${call.call_id} ${body.label}` });
     return new Created(given);
   },
   "GET reports": (c) => {
@@ -236,22 +236,23 @@ const HANDLERS = {
     store.trail.unshift({ ts: new Date().toISOString(), author: role, change: "removed", list: path[1], kind: path[2], value: path[3], reason: null });
     response.writeHead(204).end();
   },
-  "GET policy": ({ store }) => ({ file: "/etc/scorer/policy.toml", text: store.policy, rules: rules(store.policy) }),
+  "GET policy": ({ store }) => ({ file: "/etc/scorer/policy.toml", text: store.policy, rules: rules(store.policy), default: "tag", observes: true, faults: [] }),
   "POST policy": ({ store, body }) => simulate(store, body),
-  "GET cases": ({ store, path, query }) => (path[1] ? oneCase(store, path[1]) : page(store.cases, query)),
+  "GET cases": ({ store, path }) => (path[1] ? oneCase(store, path[1]) : { items: store.cases, next: null }),
   "POST cases": ({ store, body }) => {
     if (store.cases.some((x) => x.name === body.name)) throw new Refusal(409, "There is such a case", `A case ${body.name} exists; choose another name.`);
     const at = new Date().toISOString();
-    const made = { status: "open", method: "", notes: [], next_call: { action: null }, profiles: [], ...body, created: at, changed: at };
+    const profiles = (body.profiles ?? []).map((profile) => ({ profile }));
+    const made = { status: "open", method: "", notes: [], next_call: orders(body.next_call ?? { action: "policy" }), ...body, profiles, created: at, changed: at };
     store.cases.unshift(made);
     return new Created(made);
   },
   "PATCH cases": ({ store, path, body, role }) => {
     const found = oneCase(store, path[1]);
-    const { note, attach, ...rest } = body;
+    const { note, ...rest } = body;
+    if (rest.next_call) orders(rest.next_call);
     Object.assign(found, rest, { changed: new Date().toISOString() });
-    if (note) found.notes.unshift({ ts: found.changed, author: role, text: note });
-    if (attach) found.profiles.push(...[attach].flat());
+    if (note) found.notes.push({ at: found.changed, author: role, text: note });
     return found;
   },
   "GET profiles": (c) => (c.path[1] ? sheet(c.store, c.path[1]) : profiles(c)),
@@ -295,8 +296,8 @@ function rules(text) {
   return text.split("[[rule]]").slice(1).map((rule) => {
     const lines = rule.split("\n").map((l) => l.split(/\s*=\s*(.*)/s)).filter(([k, v]) => k && v && !k.startsWith("["));
     const all = Object.fromEntries(lines.map(([k, v]) => [k, v.replaceAll('"', "")]));
-    const { name, action, dry_run, ...conditions } = all;
-    return { name, action, dry_run: dry_run === "true", conditions };
+    const { name, action, dry_run, response, divert, ...conditions } = all;
+    return { name, action, response: response && Number(response), dry_run: dry_run === "true", conditions, hits: name.length * 97 };
   });
 }
 
@@ -311,6 +312,11 @@ function simulate(store, { text, since, until }) {
   return { calls: calls.length, now: tally((c) => c.would ?? c.action), then: tally(then), changed: changed.length, examples: changed.slice(0, 50).map((c) => ({ ...shown(c), now: c.would ?? c.action, then: then(c), rule: then(c) === "reject" ? "almost sure" : "bank - doubtful" })), faults: [] };
 }
 
+function orders(next) {
+  if (next.action === "divert" && !next.target) throw new Refusal(422, "The body is wrong", "target says where to: USER@HOST, USER@ or HOST");
+  return next;
+}
+
 const oneCase = (store, name) => {
   const found = store.cases.find((x) => x.name === name);
   if (!found) throw new Refusal(404, "No such case", `There is no case ${name}.`);
@@ -320,7 +326,7 @@ const oneCase = (store, name) => {
 function profiles({ store, query }) {
   const all = new Map();
   for (const call of store.calls) {
-    const row = all.get(call.profile) ?? { profile: call.profile, calls: 0, first: call.ts, last: call.ts, n: new Set(), c: new Set(), score_max: 0, t: new Set(), fraud_labels: 0, case: store.cases.find((x) => x.profiles.includes(call.profile))?.name ?? null };
+    const row = all.get(call.profile) ?? { profile: call.profile, calls: 0, first: call.ts, last: call.ts, n: new Set(), c: new Set(), score_max: 0, t: new Set(), fraud_labels: 0, case: store.cases.find((x) => x.profiles.some((each) => each.profile === call.profile))?.name ?? null };
     all.set(call.profile, row);
     row.calls += 1;
     row.first = call.ts;
@@ -366,7 +372,10 @@ function sheet(store, key) {
     method: calls[0].family ? ["changes the number shown from call to call", "calls the same few accounts, by day, at a machine's pace", "enters through resellers; PJSUA behind a private network"] : ["an ordinary caller: one number, few callees"],
     linked: others.map((other, i) => ({ profile: other, confidence: +(0.93 - i * 0.24).toFixed(2), evidence: [{ kind: "stack", nats: 6.2 - i, shared: true, profiles: 3 }, { kind: "callee", nats: 3.1, shared: true, profiles: 2 }, { kind: "source", nats: -0.4, shared: false, profiles: 0 }] })),
     outcomes: Object.fromEntries(counted(calls.map((c) => c.outcome)).map(({ value, calls: n }) => [value, n])),
-    calls: calls.slice(0, 500).map(shown),
+    calls: calls.slice(0, 50).map(shown),
+    calls_total: calls.length,
+    cases: store.cases.filter((x) => x.profiles.some((each) => each.profile === profile)).map((x) => x.name),
+    joined_from: [],
     graph: { nodes, edges },
   };
 }
@@ -378,9 +387,9 @@ function models(store) {
   return {
     champion: { name: "ensemble-2", id: "6b5d0c2f9a41e377", card: "# ensemble-2\nTrained on simulated calls only." },
     challenger: { name: "ensemble-3", id: "a90e44d1c2b8f015", card: null },
-    trial: { calls: 284_113, agree: 281_904, higher: 1_402, lower: 807, champion_high: 5_210, challenger_high: 5_498, fraud_caught_champion: 231, fraud_caught_challenger: 244, genuine_raised_champion: 19, genuine_raised_challenger: 17 },
+    trial: { calls: 284_113, agree: 281_904, champion_only: 807, challenger_only: 1_402, mean_difference: 0.0021, labelled: { champion: { genuine_low: 402, genuine_high: 19, fraud_low: 31, fraud_high: 231 }, challenger: { genuine_low: 404, genuine_high: 17, fraud_low: 18, fraud_high: 244 } } },
     drift,
-    metrics: { auc: 0.9871, average_precision: 0.912, recall_at_precision_95: 0.811, brier: 0.0061 },
+    metrics: { labelled_fraud: 262, labelled_genuine: 421, recall_high: 0.8817, precision_high: 0.924, brier: 0.0611, auc: 0.9871 },
   };
 }
 
@@ -396,7 +405,8 @@ function system(store) {
     host: "edge-lon-1",
     mode: "tap",
     interfaces: [{ name: "eth1", mode: "native", mtu: 1500, queues: 8 }, { name: "eth2", mode: "generic", mtu: 1500, queues: 2 }],
-    rings: { invite: { size: 16777216, used: 48_128, lost: 0 }, dialog: { size: 8388608, used: 12_544, lost: 3 } },
+    rings: { frames: 184_220_113, sip: 3_120_440, invites: 412_873, dialog_messages: 1_204_881, invite_ring_full: 0, dialog_ring_full: 3, oversize: 0, fragments: 112 },
+    memory: { calls: 8_120, bytes: 60_112_000, most: 67_108_864 },
     queues: { records: { length: 12, capacity: 16384, dropped: 0 }, stream: { length: 3, capacity: 4096, dropped: 41 }, verdict_udp: { length: 0, capacity: 1024, dropped: 0 }, hep: { length: 0, capacity: 1024, dropped: 0 } },
     records: { folder: "/var/lib/scorer/records", bytes: 18_733_112_320, paused: false },
     doctor: [{ check: "kernel", ok: true, detail: "6.12.0, 5.18 is the least" }, { check: "capabilities", ok: true, detail: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON" }, { check: "XDP on eth1", ok: true, detail: "native" }, { check: "XDP on eth2", ok: false, detail: "the driver has no native XDP: generic mode, slower. Use a NIC of another driver, or leave it" }, { check: "clock", ok: true, detail: "synchronised, 0.2 ms" }, { check: "records", ok: true, detail: "18.7 GB of 200 GB" }],
@@ -415,7 +425,7 @@ const someLists = (now) => [
 ].map(([list, kind, value, reason, days], i) => ({ list, kind, value, reason, author: i % 2 ? "alice" : "carol", created: new Date(now - (i + 1) * 4e7).toISOString(), expires: days ? new Date(now + days * 8.64e7).toISOString() : null }));
 
 const someCases = (now) => [
-  { name: "bank-3", status: "open", method: "shows the bank's own number, asks for a transfer", notes: [{ ts: new Date(now - 9e7).toISOString(), author: "alice", text: "Same voice reported by two customers." }], next_call: { action: "divert", reason: "fraud desk listens in" }, profiles: [], created: new Date(now - 2e8).toISOString(), changed: new Date(now - 9e7).toISOString() },
+  { name: "bank-3", status: "open", method: "shows the bank's own number, asks for a transfer", notes: [{ at: new Date(now - 9e7).toISOString(), author: "alice", text: "Same voice reported by two customers." }], next_call: { action: "divert", target: "fraud-desk@192.0.2.9", reason: "fraud desk listens in" }, profiles: [], created: new Date(now - 2e8).toISOString(), changed: new Date(now - 9e7).toISOString() },
   { name: "wangiri-tn", status: "watching", method: "one ring from Tunisian numbers", notes: [], next_call: { action: "policy" }, profiles: [], created: new Date(now - 8e8).toISOString(), changed: new Date(now - 5e8).toISOString() },
 ];
 

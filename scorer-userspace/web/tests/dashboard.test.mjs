@@ -283,6 +283,8 @@ describe("investigate", () => {
       await page.getByRole("button", { name: "Add the note" }).click();
       await page.locator(".noted", { hasText: "seen twice" }).waitFor();
       await page.getByLabel("At the next call").selectOption("divert");
+      await page.getByLabel("Divert to").fill("desk@192.0.2.9");
+      await page.getByRole("button", { name: "Set", exact: true }).click();
       await page.getByText("Live within a second.").waitFor();
       await page.getByRole("button", { name: "Close the case" }).click();
       await page.locator(".badge", { hasText: "closed" }).waitFor();

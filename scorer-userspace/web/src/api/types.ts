@@ -172,7 +172,18 @@ export interface ListChange {
 export interface Policy {
   file: string | null;
   text: string;
-  rules: { name: string; action: string; dry_run: boolean; conditions: unknown }[];
+  rules: { name: string; comment?: string | null; action: string; response?: number | null; dry_run: boolean; conditions: unknown; hits?: number | null }[];
+  /** Where no rule decides. */
+  default?: string | null;
+  /** Nothing is acted on. */
+  observes?: boolean;
+  faults?: Fault[];
+}
+
+export interface Fault {
+  line: number;
+  column: number;
+  message: string;
 }
 
 export interface Simulation {
@@ -181,16 +192,19 @@ export interface Simulation {
   then: Record<string, number>;
   changed: number;
   examples: (Call & { now: string; then: string; rule: string | null })[];
-  faults: { line: number; column: number; message: string }[];
+  faults: Fault[];
+  warnings?: Fault[];
+  /** There were more calls than are looked at. */
+  cut?: boolean;
 }
 
 export interface Case {
   name: string;
   status: string;
   method: string | null;
-  notes: { ts?: string; at?: string; author: string | null; text: string }[];
-  next_call: { action: string | null; reason?: string | null } | null;
-  profiles: (string | { profile: string })[];
+  notes: { at: string; author: string | null; text: string }[];
+  next_call: { action: string; target?: string; reason?: string } | null;
+  profiles: { profile: string; calls?: number }[];
   created: string;
   changed: string;
 }
@@ -241,14 +255,35 @@ export interface Sheet {
   method: string | string[] | null;
   linked: Linked[];
   outcomes: Record<string, number> | Counted[];
+  /** The latest of them. */
   calls: Call[];
+  calls_total?: number;
+  countries_called?: Counted[];
+  places?: Counted[];
+  joined_from?: string[];
+  cases?: string[];
   graph: { nodes: GraphNode[]; edges: GraphEdge[] };
 }
 
+export interface Model {
+  name: string;
+  id: string;
+  kind?: string;
+  card?: string | null;
+}
+
+/** Labelled calls by what they were and whether the model found them high. */
+export interface Found {
+  genuine_low: number;
+  genuine_high: number;
+  fraud_low: number;
+  fraud_high: number;
+}
+
 export interface Models {
-  champion: { name: string; id: string; card?: string | null };
-  challenger: { name: string; id: string; card?: string | null } | null;
-  trial: ({ calls: number; agree: number } & Record<string, unknown>) | null;
+  champion: Model | null;
+  challenger: Model | null;
+  trial: { calls: number; agree: number; champion_only: number; challenger_only: number; mean_difference: number; labelled?: { champion: Found; challenger: Found } } | null;
   drift: { feature: string; psi: number }[];
   metrics: Record<string, number>;
 }
@@ -267,15 +302,16 @@ export interface System {
   queues: Record<string, { length: number; capacity: number; dropped: number }>;
   records: { folder: string | null; bytes: number; paused: boolean } | null;
   doctor: { check: string; ok: boolean; detail: string }[];
+  memory?: { calls: number; bytes: number; most: number } | null;
   model: unknown;
   object: unknown;
 }
 
 export interface AuditLine {
-  at: string;
+  ts: string;
   who: string;
   role: string;
   what: string;
   status?: number;
-  object: string;
+  detail: string | null;
 }

@@ -9,7 +9,7 @@ import { useLoad } from "../lib/hooks";
 import { link } from "../lib/router";
 import { Act, doing, may, useMe } from "../lib/session";
 import { Empty, Facts, Foreign, Panel, Show } from "../parts/basics";
-import { NextCall } from "../parts/dialogs";
+import { NextCall } from "../parts/NextCall";
 
 export function CasePage({ name }: { name: string }): JSX.Element {
   const found = useLoad<Case>((signal) => get(`cases/${part(name)}`, {}, signal), [name]);
@@ -33,7 +33,7 @@ export function CasePage({ name }: { name: string }): JSX.Element {
                   data.profiles.length ? (
                     <ul key="p">
                       {data.profiles.map((each) => {
-                        const id = typeof each === "string" ? each : each.profile;
+                        const id = each.profile;
                         return (
                           <li key={id}>
                             <a class="mono" href={link(["investigate", id])}>
@@ -50,7 +50,7 @@ export function CasePage({ name }: { name: string }): JSX.Element {
               ]}
             />
             <div class="row acts-below">
-              {may(me, "analyst") && <NextCall value={data.next_call?.action ?? "policy"} onChange={(action) => void change({ next_call: { action } }, "Live within a second.")} />}
+              <NextCall key={data.changed} now={data.next_call} onSet={may(me, "analyst") ? (next) => void change({ next_call: next }, "Live within a second.") : null} />
               {data.status === "closed" ? (
                 <Act onClick={() => void change({ status: "open" }, "The case is open again.")}>Open again</Act>
               ) : (
@@ -77,7 +77,7 @@ export function CasePage({ name }: { name: string }): JSX.Element {
             {data.notes.map((each, i) => (
               <article class="noted" key={i}>
                 <div class="dim">
-                  {each.author}, {time(each.ts ?? each.at ?? "", true)}
+                  {each.author}, {time(each.at, true)}
                 </div>
                 <Foreign text={each.text} />
               </article>

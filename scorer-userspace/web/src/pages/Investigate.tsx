@@ -23,7 +23,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
   const field = useRef<HTMLInputElement>(null);
   const [opening, setOpening] = useState(false);
   const profiles = useLoad<Page<ProfileRow>>((signal) => get("profiles", { order, limit: 100 }, signal), [order]);
-  const cases = useLoad<Page<Case>>((signal) => get("cases", { limit: 200 }, signal), []);
+  const cases = useLoad<Page<Case>>((signal) => get("cases", {}, signal), []);
   return (
     <div class="stack">
       <form

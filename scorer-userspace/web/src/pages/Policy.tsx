@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { get, Problem, send } from "../api/client";
-import type { Policy as PolicyNow, Simulation } from "../api/types";
+import type { Fault, Policy as PolicyNow, Simulation } from "../api/types";
 import { ACTIONS } from "../lib/filters";
 import { count, percent, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
@@ -23,7 +23,21 @@ export function Policy(): JSX.Element {
     <Show of={policy} lines={12}>
       {(data) => (
         <div class="stack">
-          <Panel title="Rules in force" tools={<span class="mono dim">{data.file ?? "no file: every call passes"}</span>} flush>
+          <Panel
+            title="Rules in force"
+            tools={
+              <>
+                {data.observes && (
+                  <span class="badge warn" title="Verdicts say what would be done; nothing is">
+                    observes only
+                  </span>
+                )}
+                <span class="mono dim">{data.file ?? "no file: every call passes"}</span>
+              </>
+            }
+            flush
+          >
+            {data.faults && data.faults.length > 0 && <Faults of={data.faults} title="The file has faults; the rules of before stay in force" />}
             {data.rules.length === 0 ? (
               <Empty title="No rules">Every call passes. Write a policy below, try it on past calls, and save it in a file (docs/policy.md).</Empty>
             ) : (
@@ -34,6 +48,7 @@ export function Policy(): JSX.Element {
                     <th>Rule</th>
                     <th>Conditions, all of which must hold</th>
                     <th>Action</th>
+                    <th class="num">Decided</th>
                   </tr>
                 </thead>
                 <tbody>
@@ -42,13 +57,24 @@ export function Policy(): JSX.Element {
                       <td class="num dim">{i + 1}</td>
                       <td>
                         <Foreign text={rule.name} />
+                        {rule.comment && <div class="dim small">{rule.comment}</div>}
                       </td>
                       <td class="dim">{conditions(rule.conditions)}</td>
                       <td>
-                        {rule.action} {rule.dry_run && <span class="badge warn">dry run</span>}
+                        {rule.action} {rule.response} {rule.dry_run && <span class="badge warn">dry run</span>}
                       </td>
+                      <td class="num">{rule.hits == null ? <span class="dim">–</span> : count(rule.hits)}</td>
                     </tr>
                   ))}
+                  {data.default && (
+                    <tr>
+                      <td />
+                      <td class="dim">no rule</td>
+                      <td class="dim">every other call</td>
+                      <td>{data.default}</td>
+                      <td />
+                    </tr>
+                  )}
                 </tbody>
               </table>
             )}
@@ -109,31 +135,35 @@ function Try({ text }: { text: string }): JSX.Element {
   );
 }
 
+function Faults({ of, title }: { of: Fault[]; title: string }): JSX.Element {
+  return (
+    <div class="state problem" role="alert">
+      <strong>{title}</strong>
+      <ul>
+        {of.map((fault, i) => (
+          <li key={i}>
+            <span class="mono">
+              {fault.line}:{fault.column}
+            </span>{" "}
+            <Foreign text={fault.message} />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
 function Effect({ of }: { of: Simulation }): JSX.Element {
-  if (of.faults.length) {
-    return (
-      <div class="state problem" role="alert">
-        <strong>The policy has faults</strong>
-        <ul>
-          {of.faults.map((fault, i) => (
-            <li key={i}>
-              <span class="mono">
-                {fault.line}:{fault.column}
-              </span>{" "}
-              {fault.message}
-            </li>
-          ))}
-        </ul>
-      </div>
-    );
-  }
+  if (of.faults.length) return <Faults of={of.faults} title="The policy has faults" />;
   const actions = [...new Set([...ACTIONS, ...Object.keys(of.now), ...Object.keys(of.then)])].filter((action) => of.now[action] || of.then[action]);
   const most = Math.max(1, ...Object.values(of.now), ...Object.values(of.then));
   return (
     <div class="stack effect">
       <p>
         <strong>{count(of.changed)}</strong> of {count(of.calls)} calls ({percent(of.changed, of.calls)}) would get another action.
+        {of.cut && " There are more calls than were looked at."}
       </p>
+      {of.warnings && of.warnings.length > 0 && <Faults of={of.warnings} title="Good, but odd" />}
       <table>
         <thead>
           <tr>

@@ -36,10 +36,18 @@ export function Profile({ id }: { id: string }): JSX.Element {
                 <div class="who">
                   <div class="numbers mono">{data.profile}</div>
                   <div class="dim">
-                    {plural(data.timeline.length, "call")} of {plural(data.numbers.length, "number")} to {plural(data.callees.length, "callee")}
+                    {plural(data.calls_total ?? data.timeline.length, "call")} of {plural(data.numbers.length, "number")} to {plural(data.callees.length, "callee")}
                     {times[0] && `, ${time(times[0], true)} to ${time(times.at(-1) ?? times[0], true)}`}
                   </div>
-                  <Tags tags={[...new Set(data.calls.flatMap((call) => call.tags))]} most={9} />
+                  {(data.joined_from?.length ?? 0) > 0 && <div class="dim">joined from {data.joined_from?.join(", ")}</div>}
+                  <span class="tags">
+                    {data.cases?.map((name) => (
+                      <a key={name} class="badge warn" href={link(["investigate", "case", name])}>
+                        case {name}
+                      </a>
+                    ))}
+                    <Tags tags={[...new Set(data.calls.flatMap((call) => call.tags))]} most={9} />
+                  </span>
                 </div>
                 <div class="push row">
                   <Act onClick={() => setOpen("case")} class="primary">
@@ -80,7 +88,7 @@ export function Profile({ id }: { id: string }): JSX.Element {
                 <hr />
                 <Bars rows={bars(data.countries, (value) => (/^[A-Z]{2}$/.test(value) ? country(value) : value))} />
               </Panel>
-              <Panel title={`Calls (${count(data.calls.length)})`} flush>
+              <Panel title={data.calls.length < (data.calls_total ?? 0) ? `The latest ${data.calls.length} of ${count(data.calls_total)} calls` : `Calls (${count(data.calls.length)})`} flush>
                 <Scroll label="Calls of the profile">
                   <table>
                     <thead>

@@ -35,7 +35,7 @@ export function System(): JSX.Element {
                   <Value of={each} />
                 </p>
               ))}
-              <Facts of={Object.entries(data.rings ?? {}).map(([name, ring]) => [words(name), <Value key={name} of={ring} />])} />
+              <Rings of={data.rings ?? {}} />
             </Panel>
             <Panel title="Records" class="s4">
               {data.records ? (
@@ -43,6 +43,7 @@ export function System(): JSX.Element {
                   of={[
                     ["Folder", <Foreign key="f" text={data.records.folder} mono />],
                     ["Size", bytes(data.records.bytes)],
+                    ...(data.memory ? ([["In memory", `${count(data.memory.calls)} calls, ${bytes(data.memory.bytes)} of ${bytes(data.memory.most)}`]] as const) : []),
                     ["State", data.records.paused ? <span class="badge bad">paused: calls are not recorded</span> : <span class="badge ok">recording</span>],
                   ]}
                 />
@@ -83,6 +84,17 @@ export function System(): JSX.Element {
   );
 }
 
+/** What the kernel counted; what is not zero first. */
+function Rings({ of }: { of: Record<string, unknown> }): JSX.Element | null {
+  const all = Object.entries(of).sort((a, b) => Number(a[1] === 0) - Number(b[1] === 0));
+  if (!all.length) return null;
+  return (
+    <Scroll label="Counters of the kernel" class="counters">
+      <Facts of={all.map(([name, value]) => [words(name), typeof value === "number" ? <span class={value ? "" : "dim"}>{count(value)}</span> : <Value of={value} />])} />
+    </Scroll>
+  );
+}
+
 function Queues({ of }: { of: SystemNow["queues"] }): JSX.Element {
   if (!Object.keys(of).length) return <Empty title="No queues" />;
   return (
@@ -101,7 +113,7 @@ function Queues({ of }: { of: SystemNow["queues"] }): JSX.Element {
           <tr key={name}>
             <td>{words(name)}</td>
             <td class="num">{count(queue.length)}</td>
-            <td class="num dim">{count(queue.capacity)}</td>
+            <td class="num dim">{queue.capacity ? count(queue.capacity) : "–"}</td>
             <td>
               <div class="track" role="img" aria-label={percent(queue.length, queue.capacity)}>
                 <i style={{ width: `${Math.min(100, (100 * queue.length) / Math.max(1, queue.capacity))}%` }} />
@@ -144,12 +156,12 @@ function Audit(): JSX.Element {
               <tbody>
                 {data.items.map((line, i) => (
                   <tr key={i}>
-                    <td class="dim">{time(line.at, true)}</td>
+                    <td class="dim">{time(line.ts, true)}</td>
                     <td>{line.who}</td>
                     <td class="dim">{line.role}</td>
                     <td>{line.what}</td>
                     <td>
-                      <Foreign text={line.object} />
+                      <Foreign text={line.detail} />
                     </td>
                   </tr>
                 ))}

@@ -1,13 +1,14 @@
 // Weeks at a glance: countries, tags, fraud families, and how the models do.
 
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import { get } from "../api/client";
-import type { Calibration, Models, Report, TrendRow } from "../api/types";
+import type { Calibration, Found, Model, Models, Report, TrendRow } from "../api/types";
 import { country } from "../lib/countries";
 import { count, figure, percent, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
-import { Empty, Facts, Panel, Segments, Show } from "../parts/basics";
+import { Dialog, Empty, Facts, Panel, Segments, Show } from "../parts/basics";
 import { TimeChart } from "../parts/charts";
 
 const SPANS = [
@@ -90,7 +91,7 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
           <Show of={models}>{(data) => <Trial models={data} />}</Show>
         </Panel>
         <Panel title="Calibration" class="s4">
-          <Show of={calibration} empty={(data) => !data.rows?.length} emptyTitle="No labels to compare with" emptyText="Label calls as fraud and genuine; then this shows whether 80 means 80 %.">
+          <Show of={calibration} empty={(data) => data.rows.every((row) => row.calls === 0)} emptyTitle="No labels to compare with" emptyText="Label calls as fraud and genuine; then this shows whether 80 means 80 %.">
             {(data) => <Reliability rows={data.rows} />}
           </Show>
         </Panel>
@@ -155,24 +156,81 @@ function Hours({ rows }: { rows: Report["rows"] }): JSX.Element {
 }
 
 function Trial({ models: { champion, challenger, trial, metrics } }: { models: Models }): JSX.Element {
-  const { calls = 0, agree = 0, ...rest } = trial ?? {};
+  const [card, setCard] = useState<Model | null>(null);
+  const named = (model: Model): JSX.Element => (
+    <>
+      {model.name} <span class="mono dim">{model.id.slice(0, 8)}</span>{" "}
+      {model.card && (
+        <button type="button" class="link" onClick={() => setCard(model)}>
+          card
+        </button>
+      )}
+    </>
+  );
   return (
     <div class="stack">
       <Facts
         of={[
-          ["Champion", `${champion.name} (${champion.id})`],
-          ["Challenger", challenger ? `${challenger.name} (${challenger.id})` : "none on trial"],
-          ...(trial ? [["Same level", `${percent(agree, calls)} of ${count(calls)} calls`] as const] : []),
-          ...Object.entries(rest).map(([key, value]) => [words(key), typeof value === "number" ? figure(value) : String(value)] as const),
+          ["Champion", champion ? named(champion) : "none is loaded here"],
+          ["Challenger", challenger ? named(challenger) : "none on trial"],
+          ...(trial
+            ? ([
+                ["Agree on high", `${percent(trial.agree, trial.calls)} of ${count(trial.calls)} calls`],
+                ["High by one alone", `champion ${count(trial.champion_only)}, challenger ${count(trial.challenger_only)}`],
+                ["Mean difference", `${figure(100 * trial.mean_difference)} points`],
+              ] as const)
+            : []),
         ]}
       />
+      {trial?.labelled && <Labelled of={trial.labelled} />}
       {Object.keys(metrics ?? {}).length > 0 && (
         <>
-          <h3>Metrics of the champion's card</h3>
-          <Facts of={Object.entries(metrics).map(([key, value]) => [words(key), typeof value === "number" ? figure(value) : JSON.stringify(value)])} />
+          <h3>On labelled calls of 90 days</h3>
+          <Facts of={Object.entries(metrics).map(([key, value]) => [words(key), figure(value)])} />
         </>
       )}
+      {card && (
+        <Dialog title={`Card of ${card.name}`} close={() => setCard(null)} wide>
+          <pre class="card" tabIndex={0}>
+            {card.card}
+          </pre>
+          <div class="row end">
+            <button type="button" class="primary" onClick={() => setCard(null)}>
+              Close
+            </button>
+          </div>
+        </Dialog>
+      )}
     </div>
+  );
+}
+
+function Labelled({ of: { champion, challenger } }: { of: { champion: Found; challenger: Found } }): JSX.Element {
+  const row = (name: string, { fraud_high, fraud_low, genuine_high, genuine_low }: Found): JSX.Element => (
+    <tr>
+      <td>{name}</td>
+      <td class="num">
+        {count(fraud_high)} of {count(fraud_high + fraud_low)}
+      </td>
+      <td class="num">
+        {count(genuine_high)} of {count(genuine_high + genuine_low)}
+      </td>
+    </tr>
+  );
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th>Labelled calls</th>
+          <th class="num">Fraud found</th>
+          <th class="num">Genuine raised</th>
+        </tr>
+      </thead>
+      <tbody>
+        {row("champion", champion)}
+        {row("challenger", challenger)}
+      </tbody>
+    </table>
   );
 }
 

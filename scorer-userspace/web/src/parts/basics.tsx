@@ -141,7 +141,7 @@ export function Segments<T extends string>(props: { label: string; value: T; opt
 }
 
 /** A dialog that keeps the focus while it is open; Escape closes it. */
-export function Dialog(props: Children & { title: string; close: () => void }): JSX.Element {
+export function Dialog(props: Children & { title: string; close: () => void; wide?: boolean }): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const before = document.activeElement;
@@ -151,7 +151,7 @@ export function Dialog(props: Children & { title: string; close: () => void }): 
     };
   }, []);
   return (
-    <dialog ref={ref} onClose={props.close} onCancel={props.close} aria-label={props.title}>
+    <dialog ref={ref} class={props.wide ? "wide" : ""} onClose={props.close} onCancel={props.close} aria-label={props.title}>
       <h2>{props.title}</h2>
       {props.children}
     </dialog>

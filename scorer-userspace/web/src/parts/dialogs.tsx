@@ -4,9 +4,9 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { send } from "../api/client";
 import type { Call, ListName } from "../api/types";
-import { ACTIONS } from "../lib/filters";
 import { doing } from "../lib/session";
 import { Dialog, Foreign } from "./basics";
+import { type Next, NextFields } from "./NextCall";
 
 interface Closing {
   /** `changed` when something was. */
@@ -115,9 +115,9 @@ export function ListDialog({ list, kind, value, close }: { list: ListName; kind?
 export function CaseDialog({ profile, close }: { profile?: string } & Closing): JSX.Element {
   const [name, setName] = useState("");
   const [method, setMethod] = useState("");
-  const [action, setAction] = useState("policy");
+  const [next, setNext] = useState<Next>({ action: "policy", target: "" });
   const [busy, submit] = useSubmit(close);
-  const post = (): Promise<unknown> => send("POST", "cases", { name: name.trim(), method, next_call: { action }, profiles: profile ? [profile] : [] });
+  const post = (): Promise<unknown> => send("POST", "cases", { name: name.trim(), method, next_call: next, profiles: profile ? [profile] : [] });
   return (
     <Dialog title="Open a case" close={() => close(false)}>
       <form onSubmit={(event) => submit(event, post, `The case ${name} is open.`)}>
@@ -134,26 +134,9 @@ export function CaseDialog({ profile, close }: { profile?: string } & Closing): 
           <span>Method</span>
           <textarea rows={3} maxLength={2000} value={method} placeholder="What do they do?" onInput={(event) => setMethod(event.currentTarget.value)} />
         </label>
-        <NextCall value={action} onChange={setAction} />
+        <NextFields next={next} onChange={setNext} />
         <Buttons text="Open the case" close={() => close(false)} busy={busy} />
       </form>
     </Dialog>
-  );
-}
-
-/** What is done at the next call of a tracked fraudster. */
-export function NextCall({ value, onChange }: { value: string; onChange: (action: string) => void }): JSX.Element {
-  return (
-    <label class="field">
-      <span>At the next call</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="policy">as the policy says</option>
-        {ACTIONS.map((action) => (
-          <option key={action} value={action}>
-            {action}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
