@@ -42,6 +42,11 @@ const WATCHERS: &[Package] = &[
     ("prometheus", "/usr/bin/promtool", "what alert rules and the dashboard ask"),
     ("tmux", "/usr/bin/tmux", "a terminal for `scorer top`"),
 ];
+const DASHBOARD: &[Package] = &[
+    ("nodejs", "/usr/bin/node", "builds and tests the dashboard; 20.19 or later"),
+    ("npm", "/usr/bin/npm", "fetches what the dashboard is built with"),
+    ("chromium", "/usr/bin/chromium", "the browser that the dashboard is tested in"),
+];
 const PEERS: &[Package] = &[
     ("tshark", "/usr/bin/tshark", "a peer to measure beside"),
     ("sngrep", "/usr/bin/sngrep", "a peer to measure beside"),
@@ -68,9 +73,8 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Bench => packages(&[PEERS]),
         Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
-        Purpose::Test => {
-            packages(&[LAB, ROUTER, JUDGE, WATCHERS, EBPF, PYTHON]).and_then(|()| linker())
-        }
+        Purpose::Test => packages(&[LAB, ROUTER, JUDGE, WATCHERS, DASHBOARD, EBPF, PYTHON])
+            .and_then(|()| linker()),
     }
 }
 
