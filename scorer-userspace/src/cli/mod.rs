@@ -26,10 +26,12 @@ mod recorded;
 mod records;
 mod redirect;
 mod replay;
+mod serve;
 mod simulate;
 mod store;
 mod summary;
 mod tap;
+mod token;
 mod vectors;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -91,6 +93,10 @@ enum Command {
     Case(case::CaseArgs),
     /// List callers' profiles, or measure how well they tell callers apart
     Profiles(profiles::ProfilesArgs),
+    /// Serve the API and the dashboard over stored records, without scoring
+    Serve(serve::ServeArgs),
+    /// Make, list and revoke tokens for the API
+    Token(token::TokenArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -159,6 +165,8 @@ pub fn main() -> ExitCode {
         Command::Investigate(args) => investigate::run(&args),
         Command::Case(args) => case::run(&args),
         Command::Profiles(args) => profiles::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

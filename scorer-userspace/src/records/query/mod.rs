@@ -35,6 +35,7 @@ use futures::StreamExt as _;
 pub use output::{Format, Output, OutputError, ParquetOutput};
 
 use super::{RecordsError, columns::LATER, number::Sought, pseudonym::Key};
+use crate::time::Timestamp;
 use table::{Calls, Outcomes};
 
 /// Bytes of a query at most.
@@ -137,6 +138,53 @@ impl Store {
         let key = Key::read(&self.folder, None)?;
         forms.extend(key.map(|key| key.of_number(number.number())));
         Ok(forms)
+    }
+
+    /// Parts of a time, the latest first, such that each but the first few holds about as
+    /// much as all before it: who looks for the latest rows asks them one after another
+    /// and stops when there are enough. From `since` until before `until`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn windows(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<[Timestamp; 2]>, QueryError> {
+        let mut files = super::files::list(&self.folder)?.files;
+        files.retain(|file| {
+            file.kind == super::files::Kind::Calls && file.times[0] < until && file.times[1] >= since
+        });
+        files.sort_by_key(|file| std::cmp::Reverse(file.times[1]));
+        let spans = files.iter().map(|file| (file.times, file.bytes));
+        Ok(windows(spans, since, until))
+    }
+
+    /// Time of the first and the last stored call, by the names of files; `None` when all
+    /// is in segments still.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn span(&self) -> Result<Option<[Timestamp; 2]>, QueryError> {
+        let files = super::files::list(&self.folder)?.files;
+        let first = files.iter().map(|file| file.times[0]).min();
+        Ok(first.zip(files.iter().map(|file| file.times[1]).max()).map(|(a, b)| [a, b]))
+    }
+
+    /// Bytes of all files of records.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn bytes(&self) -> Result<u64, QueryError> {
+        let listing = super::files::list(&self.folder)?;
+        let of = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+        let segments: u64 = listing.segments.iter().map(|segment| of(&segment.path)).sum();
+        Ok(segments + listing.files.iter().map(|file| file.bytes).sum::<u64>())
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Answers a query: `begin` is given the columns, then `each` the rows as they come.
@@ -258,6 +306,38 @@ impl Store {
     }
 }
 
+/// Bytes of files in the first window that has any.
+const FIRST_WINDOW: u64 = 8 << 20;
+
+/// See [`Store::windows`]; files with their times and bytes, the last first.
+fn windows(
+    files: impl Iterator<Item = ([Timestamp; 2], u64)>,
+    since: Timestamp,
+    until: Timestamp,
+) -> Vec<[Timestamp; 2]> {
+    let mut windows = Vec::new();
+    let mut high = until;
+    let (mut room, mut taken, mut low) = (FIRST_WINDOW, 0, until);
+    for (times, bytes) in files {
+        let behind = Timestamp(times[1].0.saturating_add(1));
+        if windows.is_empty() && taken == 0 && behind < high {
+            // What is in segments only, or nothing.
+            windows.push([behind.max(since), high]);
+            (high, low) = (behind, behind);
+        }
+        low = low.min(times[0]).max(since);
+        taken += bytes;
+        if taken >= room && low < high {
+            windows.push([low, high]);
+            (high, taken, room) = (low, 0, room * 4);
+        }
+    }
+    if since < high {
+        windows.push([since, high]);
+    }
+    windows
+}
+
 /// Whether a file was not there any more.
 fn is_gone(error: &DataFusionError) -> bool {
     let text = error.to_string();
@@ -312,4 +392,36 @@ pub fn quoted(text: &str) -> String {
 /// Whether a column is one that comes later.
 fn is_later(name: &str) -> bool {
     LATER.iter().any(|column| column.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST_WINDOW, windows};
+    use crate::time::Timestamp;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn windows_cover_a_time_without_gaps(
+            files in prop::collection::vec((0..1_000u64, 0..50u64, 0..4 * FIRST_WINDOW), 0..30),
+            since in 0..1_000u64,
+            length in 0..1_000u64,
+        ) {
+            let (since, until) = (Timestamp(since), Timestamp(since + length));
+            let mut files: Vec<_> = files
+                .into_iter()
+                .map(|(first, span, bytes)| ([first, first + span].map(Timestamp), bytes))
+                .filter(|(times, _)| times[0] < until && times[1] >= since)
+                .collect();
+            files.sort_by_key(|(times, _)| std::cmp::Reverse(times[1]));
+            let windows = windows(files.into_iter(), since, until);
+            let mut high = until;
+            for [low, top] in &windows {
+                prop_assert_eq!(*top, high);
+                prop_assert!(low < top || windows.len() == 1, "{:?}", windows);
+                high = *low;
+            }
+            prop_assert!(high == since || since == until);
+        }
+    }
 }
