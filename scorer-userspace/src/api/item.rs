@@ -256,7 +256,7 @@ impl Item {
                 *number = mask::user(number);
             }
         }
-        self.call_id = mask::text(&self.call_id).into_owned();
+        self.call_id = mask::call_id(&self.call_id).into_owned();
         self
     }
 }

@@ -15,9 +15,19 @@ pub(super) fn user(user: &str) -> String {
     mask(user.as_bytes()).to_string()
 }
 
+/// A Call-ID: every run of digits as long as a number.
+pub(super) fn call_id(text: &str) -> Cow<'_, str> {
+    starred(text, |_| false)
+}
+
 /// A text that may have numbers in it. Digits of one number may stand apart by a space,
 /// a hyphen, a dot or brackets.
 pub(super) fn text(text: &str) -> Cow<'_, str> {
+    starred(text, |byte| matches!(byte, b' ' | b'-' | b'.' | b'(' | b')' | b'/'))
+}
+
+/// Between two digits of a number stand two bytes that are `apart`, at most.
+fn starred(text: &str, apart: impl Fn(u8) -> bool) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out: Option<Vec<u8>> = None;
     let mut at = 0;
@@ -26,32 +36,28 @@ pub(super) fn text(text: &str) -> Cow<'_, str> {
             at += 1;
             continue;
         }
-        let (start, mut digits) = (at, 0);
-        let mut end = at;
-        // A sign is part of a number where a digit follows it at once.
+        let (start, mut end, mut digits) = (at, at, 0);
         while at < bytes.len() {
             if bytes[at].is_ascii_digit() {
                 digits += 1;
                 at += 1;
                 end = at;
-            } else if matches!(bytes[at], b' ' | b'-' | b'.' | b'(' | b')' | b'/')
-                && at - end < 2
-            {
+            } else if apart(bytes[at]) && at - end < 2 {
                 at += 1;
             } else {
                 break;
             }
         }
         at = end;
-        if digits >= NUMBER {
-            let out = out.get_or_insert_with(|| bytes.to_vec());
-            let mut seen = 0;
-            for byte in &mut out[start..end] {
-                if byte.is_ascii_digit() {
-                    seen += 1;
-                    if seen > 3 && seen + 2 <= digits {
-                        *byte = b'*';
-                    }
+        if digits < NUMBER {
+            continue;
+        }
+        let mut seen = 0;
+        for byte in &mut out.get_or_insert_with(|| bytes.to_vec())[start..end] {
+            if byte.is_ascii_digit() {
+                seen += 1;
+                if seen > 3 && seen + 2 <= digits {
+                    *byte = b'*';
                 }
             }
         }
@@ -65,7 +71,7 @@ pub(super) fn text(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{text, user};
+    use super::{call_id, text, user};
     use proptest::prelude::*;
 
     #[test]
@@ -81,6 +87,7 @@ mod tests {
         ] {
             assert_eq!(text(whole), masked, "{whole}");
         }
+        assert_eq!(call_id("441632960001-77@192.0.2.100"), "441*******01-77@192.0.2.100");
         assert_eq!(user("+441632960001"), "+44********01");
     }
 

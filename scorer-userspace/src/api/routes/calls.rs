@@ -442,7 +442,7 @@ pub(in crate::api) async fn masked_verdict(
         }
     }
     if let Some(Value::String(call_id)) = line.get_mut("call_id") {
-        *call_id = mask::text(call_id).into_owned();
+        *call_id = mask::call_id(call_id).into_owned();
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, Body::from(format!("{line}\n"))))

@@ -37,7 +37,7 @@ fn seconds(at: i64) -> String {
 fn told(label: Label, masked: bool) -> Value {
     let shown = |text: String| if masked { mask::text(&text).into_owned() } else { text };
     json!({
-        "call_id": shown(label.call_id),
+        "call_id": if masked { mask::call_id(&label.call_id).into_owned() } else { label.call_id.clone() },
         "label": if label.fraud { "fraud" } else { "genuine" },
         "by": label.by,
         "at": seconds(label.at),

@@ -150,6 +150,11 @@ pub(in crate::api) async fn report(
     let kind = By::read(&by)?;
     let [since, until] = span(&mut asked, "24h")?;
     let bucket = bucket(asked.text("bucket"), since, until)?;
+    if kind == By::Time && (until.0 - since.0) / bucket > STEPS {
+        return Err(Problem::wrong(format!(
+            "that would be more than {STEPS} steps; ask for a longer bucket or a shorter time"
+        )));
+    }
     let limit = match asked.number("limit")? {
         None => if matches!(kind, By::Time | By::HourOfWeek) { STEPS as usize } else { ROWS.0 },
         Some(limit) if (1..=ROWS.1).contains(&limit) => limit,
@@ -189,11 +194,6 @@ fn bucket(asked: Option<String>, since: Timestamp, until: Timestamp) -> Result<u
             .find(|bucket| span / bucket <= 120)
             .unwrap_or(7 * 86_400 * second),
     };
-    if span / bucket > STEPS {
-        return Err(Problem::wrong(format!(
-            "that would be more than {STEPS} steps; ask for a longer bucket or a shorter time"
-        )));
-    }
     Ok(bucket)
 }
 
