@@ -15,6 +15,7 @@ mod item;
 mod ladder;
 mod live;
 mod mask;
+mod openapi;
 mod page;
 mod problem;
 mod pulse;
@@ -32,14 +33,14 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::get,
+    routing::{delete, get, post},
 };
 use tokio::sync::Semaphore;
 
 pub use access::{Entry, Role, Token, TokenError, Tokens};
 pub use config::{ApiConfig, Tls};
 pub use live::{Feed, Mail, feed};
-pub use server::{ApiError, Scoring, Server};
+pub use server::{About, ApiError, Scoring, Server};
 pub use stats::ApiStats;
 
 use access::Access;
@@ -57,6 +58,7 @@ const BODY: usize = 2 << 20;
 #[derive(Debug)]
 struct Api {
     config: Config,
+    about: About,
     access: Access,
     records: Option<Questions>,
     live: Option<Live>,
@@ -75,7 +77,10 @@ struct Api {
 
 /// All routes.
 fn router(api: &Arc<Api>) -> Router {
-    use routes::{calls, labels, me, reports, stream};
+    use routes::{
+        audit, calls, cases, gate, labels, lists, me, models, policy, profiles, reports, stream,
+        system,
+    };
     let mut v1 = Router::new()
         .route("/v1/me", get(me::me))
         .route("/v1/calls", get(calls::list))
@@ -84,6 +89,21 @@ fn router(api: &Arc<Api>) -> Router {
         .route("/v1/labels", get(labels::list).post(labels::add))
         .route("/v1/reports/trends", get(reports::trends))
         .route("/v1/reports/{by}", get(reports::report))
+        .route("/v1/lists", get(lists::list).post(lists::add))
+        .route("/v1/lists/audit", get(lists::audit))
+        .route("/v1/lists/{list}/{kind}/{value}", delete(lists::remove))
+        .route("/v1/cases", get(cases::list).post(cases::open))
+        .route("/v1/cases/{name}", get(cases::one).patch(cases::patch))
+        .route("/v1/profiles", get(profiles::list))
+        .route("/v1/profiles/{who}", get(profiles::one))
+        .route("/v1/policy", get(policy::show))
+        .route("/v1/policy/simulate", post(policy::simulate))
+        .route("/v1/models", get(models::show))
+        .route("/v1/models/calibration", get(models::calibration))
+        .route("/v1/gate", get(gate::show))
+        .route("/v1/consortium", get(gate::consortium))
+        .route("/v1/system", get(system::show))
+        .route("/v1/audit", get(audit::list))
         .with_state(Arc::clone(api));
     if let Some((recent, stats)) = api.live.as_ref().and_then(|live| live.recent.clone()) {
         let wait = api.config.deliver.http_wait;
@@ -98,6 +118,7 @@ fn router(api: &Arc<Api>) -> Router {
     let open = Router::new()
         .route("/healthz", get(me::healthz))
         .route("/readyz", get(me::readyz))
+        .route("/v1/openapi.json", get(openapi::document))
         .with_state(Arc::clone(api))
         .merge(dashboard::router());
     open.merge(guarded)

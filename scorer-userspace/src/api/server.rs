@@ -48,6 +48,7 @@ use super::{
 use crate::{
     config::Config,
     metrics::Shared,
+    model::InUse,
     records::query::{Limits, QueryError, Store},
     verdict::{http::HttpStats, recent::Recent},
 };
@@ -124,6 +125,19 @@ pub struct Server {
     address: Option<SocketAddr>,
 }
 
+/// What is known of the process.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `serve`, `tap`, `inline`, `redirect`.
+    pub mode: &'static str,
+    /// A line an interface.
+    pub interfaces: Vec<String>,
+    /// Models in use at the start.
+    pub models: InUse,
+    /// Looks at the host: what was looked at, whether it is well, what was found.
+    pub doctor: fn() -> Vec<(String, bool, String)>,
+}
+
 /// Live calls, and the scorer's counters.
 #[derive(Debug)]
 pub struct Scoring {
@@ -149,6 +163,7 @@ impl Server {
     /// files that cannot be used.
     pub fn start(
         config: &Config,
+        about: About,
         scoring: Option<Scoring>,
         stats: Arc<ApiStats>,
     ) -> Result<Self, ApiError> {
@@ -176,6 +191,7 @@ impl Server {
         };
         let api = Arc::new(Api {
             config: config.clone(),
+            about,
             access,
             records,
             live,

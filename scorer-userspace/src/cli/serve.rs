@@ -6,9 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::{doctor, keeping};
 use crate::{
-    api::{ApiStats, Server},
+    api::{About, ApiStats, Server},
     config::Config,
+    features::names,
+    model::Model,
 };
 
 /// Where it is served unless said otherwise.
@@ -43,7 +46,17 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     if !config.api.is_on() {
         config.api.listen = Some(USUAL);
     }
-    let server = Server::start(&config, None, Arc::new(ApiStats::default()))?;
+    let model = match &config.model {
+        Some(path) => Model::load(path, &names())?,
+        None => Model::builtin(&names()).context("the built-in model")?,
+    };
+    let about = About {
+        mode: "serve",
+        interfaces: Vec::new(),
+        models: keeping::models(&config, &Arc::new(model))?,
+        doctor: doctor::found,
+    };
+    let server = Server::start(&config, about, None, Arc::new(ApiStats::default()))?;
     if let Some(address) = server.address() {
         eprintln!("serving on {address}; end with Ctrl-C");
     }

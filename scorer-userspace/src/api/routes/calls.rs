@@ -45,6 +45,16 @@ const TALK: u64 = 24 * 3_600 * 1_000_000_000;
 
 /// A span of time; to now unless asked otherwise.
 pub(in crate::api) fn span(asked: &mut Asked, usual: &str) -> Result<[Timestamp; 2], Problem> {
+    let (since, until) = (asked.text("since"), asked.text("until"));
+    between(since.as_deref(), until.as_deref(), usual)
+}
+
+/// The same from texts.
+pub(in crate::api) fn between(
+    since: Option<&str>,
+    until: Option<&str>,
+    usual: &str,
+) -> Result<[Timestamp; 2], Problem> {
     let now = wall();
     let time = |name: &str, text: &str| {
         Timestamp::asked(text, now).ok_or_else(|| {
@@ -55,8 +65,8 @@ pub(in crate::api) fn span(asked: &mut Asked, usual: &str) -> Result<[Timestamp;
     };
     // Packets' time may run ahead of this host's a little.
     let ahead = now.plus(Duration::from_mins(5));
-    let until = asked.text("until").map_or(Ok(ahead), |text| time("until", &text))?;
-    let since = time("since", asked.text("since").as_deref().unwrap_or(usual))?;
+    let until = until.map_or(Ok(ahead), |text| time("until", text))?;
+    let since = time("since", since.unwrap_or(usual))?;
     if since > until {
         return Err(Problem::wrong("since is later than until"));
     }

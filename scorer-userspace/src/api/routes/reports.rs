@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use axum::{Json, extract::State, response::IntoResponse};
@@ -24,7 +23,6 @@ use crate::{
     labels::Labels,
     number,
     records::query::quoted,
-    tap::wall,
     time::Timestamp,
 };
 
@@ -294,7 +292,7 @@ fn told(by: By, key: String, [calls, high, frauds]: [u64; 3], score: f64) -> Val
 }
 
 /// Call-IDs that were labelled fraud, the last ones.
-async fn frauds(api: &Arc<Api>) -> Result<Vec<String>, Problem> {
+pub(in crate::api) async fn frauds(api: &Arc<Api>) -> Result<Vec<String>, Problem> {
     let Some(path) = api.labels.clone().filter(|path| path.exists()) else {
         return Ok(Vec::new());
     };
@@ -463,7 +461,22 @@ async fn said(api: &Arc<Api>, since: Timestamp) -> Result<Vec<(u64, bool)>, Prob
     Ok(read.await.map_err(|error| Problem::internal(&error))??)
 }
 
-/// Now, for reports of other routes.
-pub(in crate::api) fn soon() -> Timestamp {
-    wall().plus(Duration::from_mins(5))
+/// Call-IDs that were labelled, the last ones, and whether each was fraud.
+pub(in crate::api) async fn said_of_calls(
+    api: &Arc<Api>,
+) -> Result<Vec<(String, bool)>, Problem> {
+    let Some(path) = api.labels.clone().filter(|path| path.exists()) else {
+        return Ok(Vec::new());
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        let mut all = std::collections::VecDeque::new();
+        Labels::open(&path)?.counting(|label| {
+            if all.len() == LABELS {
+                all.pop_front();
+            }
+            all.push_back((label.call_id, label.fraud));
+        })?;
+        Ok::<_, crate::labels::LabelError>(all.into())
+    });
+    Ok(read.await.map_err(|error| Problem::internal(&error))??)
 }

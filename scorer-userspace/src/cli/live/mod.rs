@@ -91,7 +91,7 @@ pub(super) fn run(
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
-    let (feed, server) = serving(config, &shared, &ways)?;
+    let (feed, server) = serving(config, &shared, &ways, &source)?;
     let (lines, queue) = sync_channel::<Vec<u8>>(QUEUE);
     let header = config.style.header();
 
@@ -156,11 +156,18 @@ fn serving(
     config: &Config,
     shared: &Arc<Shared>,
     ways: &Ways,
+    source: &Source,
 ) -> anyhow::Result<(Option<api::Feed>, Option<api::Server>)> {
     let Some(stats) = &shared.api else { return Ok((None, None)) };
     let (feed, mail) = api::feed().context("cannot make a queue")?;
     let scoring = api::Scoring { mail, shared: Arc::clone(shared), recent: ways.recent() };
-    let server = api::Server::start(config, Some(scoring), Arc::clone(stats))?;
+    let about = api::About {
+        mode: source.mode(),
+        interfaces: source.about(),
+        models: shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner).models.clone(),
+        doctor: super::doctor::found,
+    };
+    let server = api::Server::start(config, about, Some(scoring), Arc::clone(stats))?;
     Ok((Some(feed), Some(server)))
 }
 

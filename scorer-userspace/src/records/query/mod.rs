@@ -10,6 +10,7 @@
 //! memory and time. Nothing outside this module knows DataFusion.
 
 mod output;
+mod stored;
 mod table;
 
 use std::{
@@ -33,6 +34,7 @@ use datafusion::{
 use futures::StreamExt as _;
 
 pub use output::{Format, Output, OutputError, ParquetOutput};
+pub use stored::{StoredCall, StoredOutcome};
 
 use super::{RecordsError, columns::LATER, number::Sought, pseudonym::Key};
 use crate::time::Timestamp;
