@@ -70,8 +70,7 @@ impl Timestamp {
         if let Some(ago) = units.into_iter().find_map(|(unit, seconds)| ago(unit, seconds)) {
             return Some(Self(now.0.saturating_sub(ago.saturating_mul(1_000_000_000))));
         }
-        let whole =
-            if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
         let time = whole.parse::<jiff::Timestamp>().ok()?;
         u64::try_from(time.as_nanosecond()).ok().filter(|ns| i64::try_from(*ns).is_ok()).map(Self)
     }
@@ -93,7 +92,17 @@ mod tests {
         assert_eq!(of("1h"), of("60m"));
         assert!(of("1h") < of("59m") && of("59m") < Some(now));
         assert_eq!(of("99999999999999d"), Some(Timestamp(0)));
-        for wrong in ["", "h", "1y", "-1h", "yesterday", "2026-13-01", "99999999999999999999d", "9999-01-01", "1960-01-01"] {
+        for wrong in [
+            "",
+            "h",
+            "1y",
+            "-1h",
+            "yesterday",
+            "2026-13-01",
+            "99999999999999999999d",
+            "9999-01-01",
+            "1960-01-01",
+        ] {
             assert_eq!(of(wrong), None, "{wrong}");
         }
     }

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, check, is_root, output, say};
+use crate::run::{cargo, check, is_root, output, root, say};
 
 /// What the tools are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -64,7 +64,9 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Bench => packages(&[PEERS]),
         Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
-        Purpose::Test => packages(&[LAB, ROUTER, JUDGE, EBPF, PYTHON]).and_then(|()| linker()),
+        Purpose::Test => packages(&[LAB, ROUTER, JUDGE, EBPF, PYTHON])
+            .and_then(|()| linker())
+            .and_then(|()| schemathesis()),
     }
 }
 
@@ -115,4 +117,24 @@ fn linker() -> Result<()> {
     let mut install = cargo(["install", "bpf-linker", "--locked", "--version", LINKER]);
     install.args(["--no-default-features", "--features", "llvm-22", "--quiet"]);
     check(install.env("LLVM_PREFIX", "/usr/lib/llvm-22").env_remove("RUSTFLAGS"))
+}
+
+/// schemathesis, which holds the API's answers against its OpenAPI document, in a virtual
+/// environment of its own.
+fn schemathesis() -> Result<()> {
+    let folder = root().join("target/venv-api");
+    let wanted = root().join("tests/requirements.txt");
+    let text = std::fs::read_to_string(&wanted).context("tests/requirements.txt")?;
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
+        return Ok(());
+    }
+    say("installing schemathesis into target/venv-api (checks the API against its document)");
+    if output(Command::new(folder.join("bin/python")).arg("--version")).is_none() {
+        check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    }
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    check(install.arg(&wanted))?;
+    std::fs::write(done, text).context("target/venv-api")
 }

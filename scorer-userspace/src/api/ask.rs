@@ -34,11 +34,6 @@ impl Questions {
         &self.store
     }
 
-    /// Rows of an answer at most, where the question has no limit of its own.
-    pub(super) fn most(&self) -> usize {
-        self.limits.rows.unwrap_or(usize::MAX)
-    }
-
     /// The answer's rows, each as its members.
     ///
     /// # Errors

@@ -1,10 +1,6 @@
 //! What is served, where, and to whom.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::Role;
 

@@ -26,9 +26,10 @@ const NONE: &str = "<!doctype html><html lang=\"en\"><title>scorer</title>\
 pub(super) fn router() -> Router {
     Router::new()
         .route("/", get(|| async { file("index.html") }))
-        .route("/assets/{*path}", get(|Path(path): Path<String>| async move {
-            file(&format!("assets/{path}"))
-        }))
+        .route(
+            "/assets/{*path}",
+            get(|Path(path): Path<String>| async move { file(&format!("assets/{path}")) }),
+        )
         .route("/icon.svg", get(|| async { file("icon.svg") }))
 }
 

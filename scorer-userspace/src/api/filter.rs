@@ -110,15 +110,16 @@ impl Filter {
     pub(super) fn check(self, home: Option<u16>) -> Result<Chosen, Problem> {
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
         let short = |name: &str, text: Option<String>| match some(text) {
-            Some(text) if text.len() > LONGEST || text.contains('\0') => {
-                Err(Problem::wrong(format!("{name} has {LONGEST} bytes at most, none of them zero")))
-            }
+            Some(text) if text.len() > LONGEST || text.contains('\0') => Err(Problem::wrong(
+                format!("{name} has {LONGEST} bytes at most, none of them zero"),
+            )),
             text => Ok(text),
         };
         let level = |name: String| {
-            Level::ALL.into_iter().find(|level| level.name() == name).ok_or_else(|| {
-                Problem::wrong("level is one of low, medium, high and critical")
-            })
+            Level::ALL
+                .into_iter()
+                .find(|level| level.name() == name)
+                .ok_or_else(|| Problem::wrong("level is one of low, medium, high and critical"))
         };
         let tag = |name: String| {
             Tag::ALL.iter().copied().find(|tag| tag.name() == name).ok_or_else(|| {
@@ -132,7 +133,9 @@ impl Filter {
                     // A plus sign that was not escaped is a space.
                     let text = text.trim().to_owned();
                     Sought::parse(&text, home).ok_or_else(|| {
-                        Problem::wrong(format!("{name} is a telephone number, such as +441632960001"))
+                        Problem::wrong(format!(
+                            "{name} is a telephone number, such as +441632960001"
+                        ))
                     })
                 })
                 .transpose()
@@ -192,7 +195,16 @@ fn searched(role: Role) -> &'static [&'static str] {
     if role.is_masked() {
         &["trunk", "fingerprint", "profile", "rule"]
     } else {
-        &["call_id", "caller", "network_number", "callee", "trunk", "fingerprint", "profile", "rule"]
+        &[
+            "call_id",
+            "caller",
+            "network_number",
+            "callee",
+            "trunk",
+            "fingerprint",
+            "profile",
+            "rule",
+        ]
     }
 }
 
@@ -207,10 +219,7 @@ impl Chosen {
         role: Role,
         [since, until]: [Timestamp; 2],
     ) -> Result<Vec<String>, Problem> {
-        let mut all = vec![
-            format!("ts >= {}", in_sql(since)),
-            format!("ts < {}", in_sql(until)),
-        ];
+        let mut all = vec![format!("ts >= {}", in_sql(since)), format!("ts < {}", in_sql(until))];
         if let Some(least) = self.level
             && least != Level::ALL[0]
         {
@@ -262,7 +271,8 @@ impl Chosen {
             None => {}
         }
         if let Some(q) = &self.q {
-            let escaped = q.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            let escaped =
+                q.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             let like = quoted(&format!("%{escaped}%"));
             let either: Vec<_> = searched(role)
                 .iter()
@@ -279,9 +289,9 @@ impl Chosen {
             wanted.as_deref().is_none_or(|wanted| value == Some(wanted))
         };
         let number = |sought: &Option<Sought>, values: [&Option<String>; 2]| {
-            sought.as_ref().is_none_or(|sought| {
-                values.into_iter().flatten().any(|value| sought.is(value))
-            })
+            sought
+                .as_ref()
+                .is_none_or(|sought| values.into_iter().flatten().any(|value| sought.is(value)))
         };
         let level = Level::ALL.into_iter().find(|level| level.name() == item.level);
         self.level.is_none_or(|least| level.is_some_and(|level| level >= least))

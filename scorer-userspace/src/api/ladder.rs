@@ -131,7 +131,8 @@ fn odd(message: &Message<'_>, header: &sip::Header<'_>, source: IpAddr) -> Optio
             let host = sip::NameAddr::parse(value)?.uri.host;
             let address = std::str::from_utf8(host).ok()?.trim_matches(['[', ']']);
             let address: IpAddr = address.parse().ok()?;
-            (address != source).then(|| format!("another address than {source}, where it came from"))
+            (address != source)
+                .then(|| format!("another address than {source}, where it came from"))
         }
         Name::CallId => {
             let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -140,7 +141,9 @@ fn odd(message: &Message<'_>, header: &sip::Header<'_>, source: IpAddr) -> Optio
         Name::UserAgent => SCANNERS
             .iter()
             .find(|scanner| {
-                value.windows(scanner.len()).any(|part| part.eq_ignore_ascii_case(scanner.as_bytes()))
+                value
+                    .windows(scanner.len())
+                    .any(|part| part.eq_ignore_ascii_case(scanner.as_bytes()))
             })
             .map(|scanner| format!("{scanner}, a tool that scans and attacks")),
         _ => None,

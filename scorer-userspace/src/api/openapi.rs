@@ -3,10 +3,7 @@
 //! Kept by hand; a test sees that it and the routes name the same, and schemathesis that
 //! answers are as it says.
 
-use axum::{
-    http::header,
-    response::IntoResponse,
-};
+use axum::{http::header, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
 use super::filter::OUTCOMES;
@@ -35,8 +32,19 @@ struct Operation {
 
 /// Parameters that choose calls.
 const FILTER: [&str; 13] = [
-    "level", "min_score", "tag", "caller", "callee", "trunk", "country", "fingerprint", "profile",
-    "outcome", "label", "action", "q",
+    "level",
+    "min_score",
+    "tag",
+    "caller",
+    "callee",
+    "trunk",
+    "country",
+    "fingerprint",
+    "profile",
+    "outcome",
+    "label",
+    "action",
+    "q",
 ];
 
 const fn get(
@@ -55,32 +63,184 @@ const OPERATIONS: &[Operation] = &[
     get("/readyz", "", "Whether calls are scored, or records can be read", &[], "Status", &[503]),
     get("/v1/openapi.json", "", "This document", &[], "Any", &[]),
     get("/v1/me", "viewer", "Who asks", &[], "Me", &[]),
-    get("/v1/calls", "viewer", "Calls, newest first", &["FILTER", "since", "until", "limit", "cursor"], "Calls", &[404]),
-    get("/v1/calls/{call}", "viewer", "A call by its key or Call-ID, with all that is known", &["call"], "Detail", &[404]),
-    get("/v1/calls/{call_id}/verdict", "viewer", "The verdict of a call that is scored now, waited for", &["call_id", "wait"], "Any", &[404, 414]),
-    get("/v1/stream", "viewer", "Calls as they are scored: server-sent events `call`, `update`, `rates`, `lost`", &["FILTER"], "", &[404]),
-    get("/v1/labels", "viewer", "Labels, the last first", &["label_of", "limit", "cursor"], "Labels", &[404]),
-    Operation { method: "post", path: "/v1/labels", role: "analyst", about: "Say what a call was", asks: &[], body: "NewLabel", gives: (&[201], "Label"), else_: &[403, 404, 413, 415, 422] },
-    get("/v1/reports/trends", "viewer", "Tags, countries and labels over days or weeks", &["unit", "since", "until"], "Trends", &[404]),
-    get("/v1/reports/{by}", "viewer", "Calls counted", &["by", "since", "until", "bucket", "limit"], "Report", &[404]),
-    get("/v1/lists", "viewer", "Entries of lists", &["list", "kind", "list_q", "limit", "cursor"], "Entries", &[403]),
-    Operation { method: "post", path: "/v1/lists", role: "analyst", about: "Put something on a list, or change it", asks: &[], body: "NewEntry", gives: (&[200, 201], "Entry"), else_: &[403, 404, 413, 415, 422] },
+    get(
+        "/v1/calls",
+        "viewer",
+        "Calls, newest first",
+        &["FILTER", "since", "until", "limit", "cursor"],
+        "Calls",
+        &[404],
+    ),
+    get(
+        "/v1/calls/{call}",
+        "viewer",
+        "A call by its key or Call-ID, with all that is known",
+        &["call"],
+        "Detail",
+        &[404],
+    ),
+    get(
+        "/v1/calls/{call_id}/verdict",
+        "viewer",
+        "The verdict of a call that is scored now, waited for",
+        &["call_id", "wait"],
+        "Any",
+        &[404, 414],
+    ),
+    get(
+        "/v1/stream",
+        "viewer",
+        "Calls as they are scored: server-sent events `call`, `update`, `rates`, `lost`",
+        &["FILTER"],
+        "",
+        &[404],
+    ),
+    get(
+        "/v1/labels",
+        "viewer",
+        "Labels, the last first",
+        &["label_of", "limit", "cursor"],
+        "Labels",
+        &[404],
+    ),
+    Operation {
+        method: "post",
+        path: "/v1/labels",
+        role: "analyst",
+        about: "Say what a call was",
+        asks: &[],
+        body: "NewLabel",
+        gives: (&[201], "Label"),
+        else_: &[403, 404, 413, 415, 422],
+    },
+    get(
+        "/v1/reports/trends",
+        "viewer",
+        "Tags, countries and labels over days or weeks",
+        &["unit", "since", "until"],
+        "Trends",
+        &[404],
+    ),
+    get(
+        "/v1/reports/{by}",
+        "viewer",
+        "Calls counted",
+        &["by", "since", "until", "bucket", "limit"],
+        "Report",
+        &[404],
+    ),
+    get(
+        "/v1/lists",
+        "viewer",
+        "Entries of lists",
+        &["list", "kind", "list_q", "limit", "cursor"],
+        "Entries",
+        &[403],
+    ),
+    Operation {
+        method: "post",
+        path: "/v1/lists",
+        role: "analyst",
+        about: "Put something on a list, or change it",
+        asks: &[],
+        body: "NewEntry",
+        gives: (&[200, 201], "Entry"),
+        else_: &[403, 404, 413, 415, 422],
+    },
     get("/v1/lists/audit", "viewer", "Changes of lists, the last first", &["limit"], "Items", &[]),
-    Operation { method: "delete", path: "/v1/lists/{list}/{kind}/{value}", role: "analyst", about: "Take something off a list", asks: &["in_list", "in_kind", "value"], body: "", gives: (&[204], ""), else_: &[403, 404, 422] },
+    Operation {
+        method: "delete",
+        path: "/v1/lists/{list}/{kind}/{value}",
+        role: "analyst",
+        about: "Take something off a list",
+        asks: &["in_list", "in_kind", "value"],
+        body: "",
+        gives: (&[204], ""),
+        else_: &[403, 404, 422],
+    },
     get("/v1/cases", "viewer", "Cases", &["status"], "Cases", &[]),
-    Operation { method: "post", path: "/v1/cases", role: "analyst", about: "Open a case", asks: &[], body: "NewCase", gives: (&[201], "Case"), else_: &[403, 404, 409, 413, 415, 422] },
-    get("/v1/cases/{name}", "viewer", "A case, and who changed what of it", &["name"], "Case", &[404]),
-    Operation { method: "patch", path: "/v1/cases/{name}", role: "analyst", about: "Change a case", asks: &["name"], body: "CasePatch", gives: (&[200], "Case"), else_: &[403, 404, 413, 415, 422] },
-    get("/v1/profiles", "viewer", "Callers", &["order", "profile_q", "since", "until", "limit", "cursor"], "Items", &[404]),
-    get("/v1/profiles/{who}", "viewer", "A caller by profile, number or Call-ID: its calls, and who is like it", &["who", "since", "until"], "Any", &[404]),
+    Operation {
+        method: "post",
+        path: "/v1/cases",
+        role: "analyst",
+        about: "Open a case",
+        asks: &[],
+        body: "NewCase",
+        gives: (&[201], "Case"),
+        else_: &[403, 404, 409, 413, 415, 422],
+    },
+    get(
+        "/v1/cases/{name}",
+        "viewer",
+        "A case, and who changed what of it",
+        &["name"],
+        "Case",
+        &[404],
+    ),
+    Operation {
+        method: "patch",
+        path: "/v1/cases/{name}",
+        role: "analyst",
+        about: "Change a case",
+        asks: &["name"],
+        body: "CasePatch",
+        gives: (&[200], "Case"),
+        else_: &[403, 404, 413, 415, 422],
+    },
+    get(
+        "/v1/profiles",
+        "viewer",
+        "Callers",
+        &["order", "profile_q", "since", "until", "limit", "cursor"],
+        "Items",
+        &[404],
+    ),
+    get(
+        "/v1/profiles/{who}",
+        "viewer",
+        "A caller by profile, number or Call-ID: its calls, and who is like it",
+        &["who", "since", "until"],
+        "Any",
+        &[404],
+    ),
     get("/v1/policy", "viewer", "The policy", &[], "Policy", &[]),
-    Operation { method: "post", path: "/v1/policy/simulate", role: "viewer", about: "What a policy would do with recorded calls; changes nothing", asks: &[], body: "Trial", gives: (&[200], "Tried"), else_: &[404, 413, 415, 422] },
+    Operation {
+        method: "post",
+        path: "/v1/policy/simulate",
+        role: "viewer",
+        about: "What a policy would do with recorded calls; changes nothing",
+        asks: &[],
+        body: "Trial",
+        gives: (&[200], "Tried"),
+        else_: &[404, 413, 415, 422],
+    },
     get("/v1/models", "viewer", "Models in use, and how well they do", &[], "Any", &[]),
-    get("/v1/models/calibration", "viewer", "What was predicted of labelled calls, and what was so", &["since", "until"], "Any", &[]),
-    get("/v1/gate", "viewer", "What the kernel drops or lets through by itself", &["interface"], "Any", &[404]),
+    get(
+        "/v1/models/calibration",
+        "viewer",
+        "What was predicted of labelled calls, and what was so",
+        &["since", "until"],
+        "Any",
+        &[],
+    ),
+    get(
+        "/v1/gate",
+        "viewer",
+        "What the kernel drops or lets through by itself",
+        &["interface"],
+        "Any",
+        &[404],
+    ),
     get("/v1/consortium", "viewer", "What other organisations tell", &[], "Any", &[404]),
     get("/v1/system", "viewer", "Host, process, queues and rings", &[], "System", &[]),
-    get("/v1/audit", "admin", "Who changed what through the API, the last first", &["limit", "cursor"], "Items", &[403, 404]),
+    get(
+        "/v1/audit",
+        "admin",
+        "Who changed what through the API, the last first",
+        &["limit", "cursor"],
+        "Items",
+        &[403, 404],
+    ),
 ];
 
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> Value {
@@ -96,41 +256,126 @@ fn parameter(name: &str) -> (&'static str, &'static str, Value, &'static str) {
     let hex = || json!({"type": "string", "pattern": "^[0-9a-fA-F]{16}$"});
     let time = || json!({"type": "string", "examples": ["24h", "7d", "2026-11-25", "2026-11-25T08:00:00Z"]});
     match name {
-        "level" => ("query", "level", names(Level::ALL.iter().map(|l| l.name())), "Of this level or higher"),
-        "min_score" => ("query", "min_score", json!({"type": "integer", "minimum": 0, "maximum": 100}), "Score at least"),
+        "level" => (
+            "query",
+            "level",
+            names(Level::ALL.iter().map(|l| l.name())),
+            "Of this level or higher",
+        ),
+        "min_score" => (
+            "query",
+            "min_score",
+            json!({"type": "integer", "minimum": 0, "maximum": 100}),
+            "Score at least",
+        ),
         "tag" => ("query", "tag", names(Tag::ALL.iter().map(|t| t.name())), "With this tag"),
         "caller" => ("query", "caller", text(100), "Number shown or asserted, in whatever form"),
         "callee" => ("query", "callee", text(100), "Number called"),
         "trunk" => ("query", "trunk", text(512), "Name of the trunk"),
-        "country" => ("query", "country", json!({"type": "string", "pattern": "^[A-Z]{2}$"}), "ISO 3166 code of the caller's country"),
+        "country" => (
+            "query",
+            "country",
+            json!({"type": "string", "pattern": "^[A-Z]{2}$"}),
+            "ISO 3166 code of the caller's country",
+        ),
         "fingerprint" => ("query", "fingerprint", hex(), "Header fingerprint"),
         "profile" => ("query", "profile", hex(), "The caller's profile"),
         "outcome" => ("query", "outcome", names(OUTCOMES.into_iter()), "How it went"),
-        "label" => ("query", "label", names(["fraud", "genuine", "none"].into_iter()), "What people said of it"),
-        "action" => ("query", "action", names(["pass", "tag", "divert", "reject", "drop"].into_iter()), "What was to be done"),
-        "q" => ("query", "q", text(512), "Text in Call-ID, numbers, trunk, fingerprint, profile or rule; for viewers not in numbers"),
+        "label" => (
+            "query",
+            "label",
+            names(["fraud", "genuine", "none"].into_iter()),
+            "What people said of it",
+        ),
+        "action" => (
+            "query",
+            "action",
+            names(["pass", "tag", "divert", "reject", "drop"].into_iter()),
+            "What was to be done",
+        ),
+        "q" => (
+            "query",
+            "q",
+            text(512),
+            "Text in Call-ID, numbers, trunk, fingerprint, profile or rule; for viewers not in numbers",
+        ),
         "since" => ("query", "since", time(), "Since when: so long ago, or a time"),
         "until" => ("query", "until", time(), "Until when"),
-        "limit" => ("query", "limit", json!({"type": "integer", "minimum": 1, "maximum": 500}), "Items at most"),
+        "limit" => (
+            "query",
+            "limit",
+            json!({"type": "integer", "minimum": 1, "maximum": 500}),
+            "Items at most",
+        ),
         "cursor" => ("query", "cursor", text(2_048), "`next` of the page before"),
-        "call" => ("path", "call", json!({"type": "string", "minLength": 1, "maxLength": 1_024}), "Key (16 hexadecimal digits) or Call-ID"),
-        "call_id" => ("path", "call_id", json!({"type": "string", "minLength": 1, "maxLength": 1_024}), "Call-ID"),
-        "wait" => ("query", "wait", json!({"type": "integer", "minimum": 0, "maximum": 60_000}), "Milliseconds that may be waited"),
+        "call" => (
+            "path",
+            "call",
+            json!({"type": "string", "minLength": 1, "maxLength": 1_024}),
+            "Key (16 hexadecimal digits) or Call-ID",
+        ),
+        "call_id" => (
+            "path",
+            "call_id",
+            json!({"type": "string", "minLength": 1, "maxLength": 1_024}),
+            "Call-ID",
+        ),
+        "wait" => (
+            "query",
+            "wait",
+            json!({"type": "integer", "minimum": 0, "maximum": 60_000}),
+            "Milliseconds that may be waited",
+        ),
         "label_of" => ("query", "call_id", text(1_024), "Of this call"),
         "unit" => ("query", "unit", names(["day", "week"].into_iter()), "Step"),
-        "by" => ("path", "by", names(["time", "level", "tag", "reason", "caller_country", "callee_country", "trunk", "destination", "outcome", "action", "fingerprint", "hour_of_week"].into_iter()), "By what calls are counted"),
-        "bucket" => ("query", "bucket", json!({"type": "string", "examples": ["60s", "5m", "1h", "1d"]}), "Step of time"),
+        "by" => (
+            "path",
+            "by",
+            names(
+                [
+                    "time",
+                    "level",
+                    "tag",
+                    "reason",
+                    "caller_country",
+                    "callee_country",
+                    "trunk",
+                    "destination",
+                    "outcome",
+                    "action",
+                    "fingerprint",
+                    "hour_of_week",
+                ]
+                .into_iter(),
+            ),
+            "By what calls are counted",
+        ),
+        "bucket" => (
+            "query",
+            "bucket",
+            json!({"type": "string", "examples": ["60s", "5m", "1h", "1d"]}),
+            "Step of time",
+        ),
         "list" => ("query", "list", names(LISTS.into_iter()), "List"),
         "kind" => ("query", "kind", names(KINDS.into_iter()), "What stands on it"),
         "list_q" => ("query", "q", text(200), "Text in value or reason; not for viewers"),
         "in_list" => ("path", "list", names(LISTS.into_iter()), "List"),
         "in_kind" => ("path", "kind", names(KINDS.into_iter()), "What stands on it"),
-        "value" => ("path", "value", json!({"type": "string", "minLength": 1}), "The entry's value"),
+        "value" => {
+            ("path", "value", json!({"type": "string", "minLength": 1}), "The entry's value")
+        }
         "status" => ("query", "status", names(["open", "closed"].into_iter()), "Of this status"),
         "name" => ("path", "name", json!({"type": "string", "minLength": 1}), "Name of the case"),
-        "order" => ("query", "order", names(["calls", "score", "last"].into_iter()), "Most of what first"),
+        "order" => {
+            ("query", "order", names(["calls", "score", "last"].into_iter()), "Most of what first")
+        }
         "profile_q" => ("query", "q", text(100), "A number, or how a profile's id begins"),
-        "who" => ("path", "who", json!({"type": "string", "minLength": 1, "maxLength": 1_024}), "Profile, number or Call-ID"),
+        "who" => (
+            "path",
+            "who",
+            json!({"type": "string", "minLength": 1, "maxLength": 1_024}),
+            "Profile, number or Call-ID",
+        ),
         _ => ("query", "interface", text(100), "Interface whose gate it is"),
     }
 }
@@ -262,29 +507,49 @@ fn schemas() -> Value {
     let required: Vec<&str> = required.iter().map(String::as_str).collect();
     let plain = object(&required, call.clone());
     for (name, of) in [
-        ("features", list(object(&["name", "group", "value", "unusual"], json!({
-            "name": s(), "group": s(), "value": none("number"), "low": none("number"),
-            "median": none("number"), "high": none("number"), "unusual": {"type": "boolean"},
-            "text": s(),
-        })))),
-        ("ladder", list(object(&["ts", "from", "what"], json!({
-            "ts": time(), "from": names(["caller", "callee", "either"].into_iter()), "what": s(),
-        })))),
-        ("headers", json!({"type": ["array", "null"], "items": object(&["name", "value", "odd"],
-            json!({"name": s(), "value": s(), "odd": none("string")}))})),
+        (
+            "features",
+            list(object(
+                &["name", "group", "value", "unusual"],
+                json!({
+                    "name": s(), "group": s(), "value": none("number"), "low": none("number"),
+                    "median": none("number"), "high": none("number"), "unusual": {"type": "boolean"},
+                    "text": s(),
+                }),
+            )),
+        ),
+        (
+            "ladder",
+            list(object(
+                &["ts", "from", "what"],
+                json!({
+                    "ts": time(), "from": names(["caller", "callee", "either"].into_iter()), "what": s(),
+                }),
+            )),
+        ),
+        (
+            "headers",
+            json!({"type": ["array", "null"], "items": object(&["name", "value", "odd"],
+            json!({"name": s(), "value": s(), "odd": none("string")}))}),
+        ),
         ("message_available", json!({"type": "boolean"})),
         ("labels", list(schema("Label"))),
         ("cases", list(s())),
     ] {
         call[name] = of;
     }
-    let next_call = given(&["action"], json!({
-        "action": names(["policy", "pass", "tag", "divert", "reject", "drop"].into_iter()),
-        "response": {"type": ["integer", "null"], "enum": [603, 607, 608, null]},
-        "target": s(), "reason": s(),
-    }));
-    let fault = object(&["line", "column", "message"],
-        json!({"line": count(), "column": count(), "message": s()}));
+    let next_call = given(
+        &["action"],
+        json!({
+            "action": names(["policy", "pass", "tag", "divert", "reject", "drop"].into_iter()),
+            "response": {"type": ["integer", "null"], "enum": [603, 607, 608, null]},
+            "target": s(), "reason": s(),
+        }),
+    );
+    let fault = object(
+        &["line", "column", "message"],
+        json!({"line": count(), "column": count(), "message": s()}),
+    );
     let counts = json!({"type": "object", "additionalProperties": count()});
     json!({
         "Problem": object(&["type", "title", "status", "detail"],

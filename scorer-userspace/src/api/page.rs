@@ -58,9 +58,8 @@ impl Behind {
             Ok(16) => {}
             _ => return Err(wrong()),
         }
-        let number = |at: usize| {
-            bytes[at..at + 8].iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
-        };
+        let number =
+            |at: usize| bytes[at..at + 8].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
         let (ts, call) = (number(0), number(8));
         // Later than any clock of ours, and what SQL could not write.
         if ts > i64::MAX as u64 {

@@ -14,12 +14,11 @@ pub(super) struct Problem {
     detail: String,
     /// Seconds after which it may be asked again.
     retry: Option<u64>,
-    more: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry: None, more: serde_json::Map::new() }
+        Self { status, detail: detail.into(), retry: None }
     }
 
     /// 400: the request makes no sense.
@@ -72,32 +71,20 @@ impl Problem {
     pub(super) fn of(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::new(status, detail)
     }
-
-    /// With a further member.
-    pub(super) fn with(mut self, name: &str, value: serde_json::Value) -> Self {
-        self.more.insert(name.to_owned(), value);
-        self
-    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, detail, retry, more } = self;
-        let mut body = json!({
+        let Self { status, detail, retry } = self;
+        let body = json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
             "detail": detail,
         });
-        if let Some(body) = body.as_object_mut() {
-            body.extend(more);
-        }
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

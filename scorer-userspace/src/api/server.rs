@@ -72,7 +72,9 @@ const BLOCKING: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// An address or socket.
-    #[error("cannot serve the API on {place}: {source}; choose another with api.listen or api.socket")]
+    #[error(
+        "cannot serve the API on {place}: {source}; choose another with api.listen or api.socket"
+    )]
     Listen {
         /// Where.
         place: String,
@@ -87,7 +89,9 @@ pub enum ApiError {
     )]
     Open(SocketAddr),
     /// Loopback without a token, beside TLS.
-    #[error("api.open_loopback needs a loopback address without TLS; make tokens instead (`scorer token add`)")]
+    #[error(
+        "api.open_loopback needs a loopback address without TLS; make tokens instead (`scorer token add`)"
+    )]
     OpenWhere,
     /// Half of it.
     #[error("{missing} is missing: TLS needs api.tls_cert and api.tls_key")]
@@ -219,24 +223,30 @@ impl Server {
         };
         if let Some(mail) = mail {
             let at = Arc::clone(&api);
-            spawn("api-feed", Box::new(move || {
-                if let Some(live) = &at.live {
-                    live::run(mail, live);
-                }
-            }))?;
+            spawn(
+                "api-feed",
+                Box::new(move || {
+                    if let Some(live) = &at.live {
+                        live::run(mail, live);
+                    }
+                }),
+            )?;
         }
         let (stop, stopped) = oneshot::channel();
-        spawn("api", Box::new(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = stopped => {}
-                    () = Access::watch(&api) => {}
-                    () = serve(&api, places) => {}
-                }
-            });
-            // A question to the records ends by its own limit; nobody waits for it.
-            runtime.shutdown_background();
-        }))?;
+        spawn(
+            "api",
+            Box::new(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = stopped => {}
+                        () = Access::watch(&api) => {}
+                        () = serve(&api, places) => {}
+                    }
+                });
+                // A question to the records ends by its own limit; nobody waits for it.
+                runtime.shutdown_background();
+            }),
+        )?;
         Ok(Self { stop: Some(stop), threads, stats, socket: api_config.socket.clone(), address })
     }
 
@@ -360,9 +370,8 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
     }
-    let left = std::fs::symlink_metadata(path).is_ok_and(|about| {
-        std::os::unix::fs::FileTypeExt::is_socket(&about.file_type())
-    });
+    let left = std::fs::symlink_metadata(path)
+        .is_ok_and(|about| std::os::unix::fs::FileTypeExt::is_socket(&about.file_type()));
     if left {
         std::fs::remove_file(path)?;
     }

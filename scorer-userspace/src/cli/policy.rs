@@ -182,12 +182,7 @@ fn told(
         facts.time,
         facts.score,
         facts.level.name(),
-        facts
-            .tags
-            .iter()
-            .map(scorer_common::verdict::Tag::name)
-            .collect::<Vec<_>>()
-            .join(", ")
+        facts.tags.iter().map(scorer_common::verdict::Tag::name).collect::<Vec<_>>().join(", ")
     );
     if let Some(listed) = &listed {
         let _ = writeln!(

@@ -370,9 +370,7 @@ impl Store {
         );
         let (list, value) = after.unwrap_or_default();
         let mut statement = self.database.prepare(&query).map_err(&failed)?;
-        let mut rows = statement
-            .query(rusqlite::params![list, value, q, most])
-            .map_err(&failed)?;
+        let mut rows = statement.query(rusqlite::params![list, value, q, most]).map_err(&failed)?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next().map_err(&failed)? {
             entries.extend(stored(row).map_err(&failed)?.map(|(_, entry)| entry));

@@ -111,7 +111,9 @@ impl std::fmt::Debug for Plan {
 /// country that has most of its numbers (1 is `US`, 7 is `RU`). `None` for networks that
 /// are of no country.
 pub fn country(code: u16) -> Option<&'static str> {
-    PHONE_NUMBER_UTIL.get_region_code_for_country_code(code.into()).filter(|iso| iso.len() == 2 && *iso != "ZZ")
+    PHONE_NUMBER_UTIL
+        .get_region_code_for_country_code(code.into())
+        .filter(|iso| iso.len() == 2 && *iso != "ZZ")
 }
 
 /// E.164 country code of an ISO 3166 code.

@@ -187,7 +187,10 @@ impl Access {
             && let Err(until) = this.wrong.check_key(&from)
         {
             let wait = until.wait_time_from(DefaultClock::default().now());
-            return Err(Problem::too_many("too many tokens that are not known", wait.as_secs() + 1));
+            return Err(Problem::too_many(
+                "too many tokens that are not known",
+                wait.as_secs() + 1,
+            ));
         }
         let known = match known {
             Some(known) => known,
@@ -380,10 +383,14 @@ mod tests {
 
     #[test]
     fn hosts_that_are_this_one() {
-        for host in ["localhost", "LOCALHOST:8600", "127.0.0.1:8600", "127.1.2.3", "[::1]:1", "[::1]"] {
+        for host in
+            ["localhost", "LOCALHOST:8600", "127.0.0.1:8600", "127.1.2.3", "[::1]:1", "[::1]"]
+        {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example:80", "192.0.2.1", "[2001:db8::1]:1", ""] {
+        for host in
+            ["evil.example", "127.0.0.1.evil.example:80", "192.0.2.1", "[2001:db8::1]:1", ""]
+        {
             assert!(!is_loopback(host), "{host}");
         }
     }

@@ -9,8 +9,7 @@ use std::{
 };
 
 use argon2::{
-    Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _,
-    password_hash::SaltString,
+    Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::SaltString,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -165,7 +164,8 @@ impl Tokens {
         expires: Option<i64>,
     ) -> Result<String, TokenError> {
         if name.is_empty() || name.len() > LONGEST || name.chars().any(char::is_control) {
-            let what = format!("a token's name has 1 to {LONGEST} bytes, none of them control characters");
+            let what =
+                format!("a token's name has 1 to {LONGEST} bytes, none of them control characters");
             return Err(TokenError::Invalid(what));
         }
         if expires.is_some_and(|at| at <= now) {
@@ -184,9 +184,8 @@ impl Tokens {
             Argon2::default().hash_password(secret.as_bytes(), &salt).map_err(failed)?.to_string();
         let insert = "INSERT INTO api_token (id, name, role, hash, author, created, expires)
                       VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let done = self
-            .database
-            .execute(insert, params![id, name, role.name(), hash, by, now, expires]);
+        let done =
+            self.database.execute(insert, params![id, name, role.name(), hash, by, now, expires]);
         match done {
             Ok(_) => Ok(format!("{PREFIX}{id}_{secret}")),
             Err(rusqlite::Error::SqliteFailure(error, _))
@@ -297,9 +296,8 @@ impl Token {
 
     /// Whether `secret` is its own. Takes tens of milliseconds and 19 MiB.
     pub(super) fn is(&self, secret: &str) -> bool {
-        PasswordHash::new(&self.hash).is_ok_and(|hash| {
-            Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok()
-        })
+        PasswordHash::new(&self.hash)
+            .is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok())
     }
 
     /// Tells two tokens of one id apart.

@@ -61,8 +61,7 @@ pub fn feed() -> std::io::Result<(Feed, Mail)> {
     while give.push(Seen::new()).is_ok() {}
     let (changes, changed) = rtrb::RingBuffer::new(CHANGES);
     let (dropped, bell) = (Arc::default(), Arc::new(Bell::new()?));
-    let feed =
-        Feed { full, free, changes, dropped: Arc::clone(&dropped), bell: Arc::clone(&bell) };
+    let feed = Feed { full, free, changes, dropped: Arc::clone(&dropped), bell: Arc::clone(&bell) };
     Ok((feed, Mail { full: filled, free: give, changes: changed, dropped, bell }))
 }
 

@@ -9,10 +9,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{
-    Event, Live, Mail, Rates, Update,
-    memory::Step,
-};
+use super::{Event, Live, Mail, Rates, Update, memory::Step};
 use crate::{
     api::item::{Item, Outcome, hex},
     history::{Change, Progress},

@@ -19,9 +19,10 @@ use super::{
 /// The last changes first.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
-    Admin(_): Admin,
+    Admin(who): Admin,
     mut asked: Asked,
 ) -> Result<impl IntoResponse, Problem> {
+    log::debug!("{} reads the audit trail", who.name);
     let limit = page::limit(asked.number("limit")?)?;
     let before = asked.text("cursor").as_deref().map(page::key).transpose()?;
     asked.done()?;

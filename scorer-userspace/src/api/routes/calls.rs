@@ -31,11 +31,7 @@ use super::super::{
     problem::Problem,
 };
 use crate::{
-    features::REGISTRY,
-    labels::Labels,
-    records::query::quoted,
-    tap::wall,
-    time::Timestamp,
+    features::REGISTRY, labels::Labels, records::query::quoted, tap::wall, time::Timestamp,
 };
 
 /// After this long a page is given out with what was found, and where to go on.
@@ -172,11 +168,7 @@ pub(in crate::api) async fn whole_of(
     whole(api, records, keys).await
 }
 
-async fn whole(
-    api: &Arc<Api>,
-    records: &Questions,
-    keys: Vec<Key>,
-) -> Result<Vec<Item>, Problem> {
+async fn whole(api: &Arc<Api>, records: &Questions, keys: Vec<Key>) -> Result<Vec<Item>, Problem> {
     let Some(first) = keys.iter().map(|key| key.ts).min() else { return Ok(Vec::new()) };
     let last = keys.iter().map(|key| key.ts).max().unwrap_or(first);
     let calls: Vec<_> = keys.iter().map(|key| key.call.to_string()).collect();
@@ -276,8 +268,7 @@ async fn remembered(
     };
     let (mut items, mut skip) = (Vec::new(), 0);
     loop {
-        let kept: Vec<Kept> =
-            live.memory().latest().skip(skip).take(AT_ONCE).cloned().collect();
+        let kept: Vec<Kept> = live.memory().latest().skip(skip).take(AT_ONCE).cloned().collect();
         let all = kept.len() < AT_ONCE;
         skip += kept.len();
         let mut found: Vec<_> = kept
@@ -382,8 +373,7 @@ impl Found {
         key: Option<u64>,
     ) -> Result<Self, Problem> {
         let until = wall().plus(Duration::from_mins(5));
-        let windows =
-            records.work(move |store, _| store.windows(Timestamp(0), until)).await?;
+        let windows = records.work(move |store, _| store.windows(Timestamp(0), until)).await?;
         let mut condition = format!("call_id = {}", quoted(asked));
         if let Some(key) = key {
             condition = format!("(call = {key} OR {condition})");
@@ -420,7 +410,9 @@ impl Found {
 async fn features(records: &Questions, ts: u64, call: u64) -> Result<Vec<f32>, Problem> {
     let at = in_sql(Timestamp(ts));
     let rows: Vec<Value> = records
-        .rows(format!("SELECT * FROM features WHERE ts >= {at} AND ts <= {at} AND call = {call} LIMIT 1"))
+        .rows(format!(
+            "SELECT * FROM features WHERE ts >= {at} AND ts <= {at} AND call = {call} LIMIT 1"
+        ))
         .await?;
     let Some(row) = rows.first() else { return Ok(Vec::new()) };
     let value = |name: &str| row[name].as_f64().map_or(f32::NAN, |value| value as f32);

@@ -59,7 +59,12 @@ pub(in crate::api) async fn of_profile(
     profile: &str,
 ) -> Result<Vec<Value>, Problem> {
     let id = u64::from_str_radix(profile, 16).unwrap_or(0);
-    Ok(all(api).await?.into_iter().filter(|case| has(case, id)).map(|case| case.name.into()).collect())
+    Ok(all(api)
+        .await?
+        .into_iter()
+        .filter(|case| has(case, id))
+        .map(|case| case.name.into())
+        .collect())
 }
 
 /// All cases.
@@ -82,10 +87,9 @@ fn told(case: &Case, masked: bool) -> Value {
             "by": attached.author,
         })
     });
-    let notes = case
-        .notes
-        .iter()
-        .map(|note| json!({"at": seconds(note.at), "author": note.author, "text": text(&note.text)}));
+    let notes = case.notes.iter().map(
+        |note| json!({"at": seconds(note.at), "author": note.author, "text": text(&note.text)}),
+    );
     let orders = &case.orders;
     json!({
         "name": text(&case.name),

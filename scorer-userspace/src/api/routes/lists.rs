@@ -104,9 +104,9 @@ pub(in crate::api) async fn list(
     if q.is_some() && masked {
         return Err(Problem::forbidden("viewers do not look for numbers part by part"));
     }
-    let known = |which: fn(&(&'static str, &'static str)) -> &'static str, text: &Option<String>| {
-        text.as_ref()
-            .is_none_or(|text| List::ALL.iter().any(|list| which(&parts(*list)) == text))
+    let known = |which: fn(&(&'static str, &'static str)) -> &'static str,
+                 text: &Option<String>| {
+        text.as_ref().is_none_or(|text| List::ALL.iter().any(|list| which(&parts(*list)) == text))
     };
     if !known(|parts| parts.0, &name) || !known(|parts| parts.1, &kind) {
         return Err(Problem::wrong("there is no such list or kind"));
@@ -169,8 +169,9 @@ pub(in crate::api) async fn add(
     let list = of_parts(&given.list, &given.kind)?;
     let now = jiff::Timestamp::now().as_second();
     let expires = match given.expires.as_deref().filter(|text| !text.is_empty()) {
-        Some(text) => parse_expiry(text, now)
-            .map_err(|what| Problem::invalid(format!("expires {what}")))?,
+        Some(text) => {
+            parse_expiry(text, now).map_err(|what| Problem::invalid(format!("expires {what}")))?
+        }
         None => None,
     };
     let entry = Stored {
@@ -206,8 +207,7 @@ pub(in crate::api) async fn remove(
     let now = jiff::Timestamp::now().as_second();
     let changed = Changed(format!("{} {value}", list.name()));
     let home = api.home;
-    let gone =
-        change(&api, move |store| store.remove(list, &value, &who.name, now, home)).await?;
+    let gone = change(&api, move |store| store.remove(list, &value, &who.name, now, home)).await?;
     if !gone {
         return Err(Problem::not_found("the list has no such entry"));
     }
@@ -233,8 +233,7 @@ pub(in crate::api) async fn audit(
         let list = List::by_name(&line.list);
         let (name, kind) = list.map_or(("", ""), parts);
         let personal = list.is_none_or(List::personal);
-        let value =
-            if masked && personal { mask::user(&line.value) } else { line.value.clone() };
+        let value = if masked && personal { mask::user(&line.value) } else { line.value.clone() };
         let state = if line.new.is_empty() { &line.old } else { &line.new };
         let state: Value = serde_json::from_str(state).unwrap_or_default();
         let reason = state["reason"].as_str().unwrap_or_default();

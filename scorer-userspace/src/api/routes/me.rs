@@ -35,9 +35,8 @@ pub(in crate::api) async fn readyz(
             }
         }
         None => {
-            let records = api.records.as_ref().is_none_or(|records| {
-                records.store().folder().is_dir()
-            });
+            let records =
+                api.records.as_ref().is_none_or(|records| records.store().folder().is_dir());
             if !records {
                 return Err(not("the folder of the records is gone"));
             }

@@ -121,7 +121,10 @@ fn found([genuine, fraud]: [[u64; 2]; 2]) -> Value {
 }
 
 /// Recorded calls that were labelled, the last ones.
-async fn labelled(api: &Arc<Api>, [since, until]: [Timestamp; 2]) -> Result<Vec<Labelled>, Problem> {
+async fn labelled(
+    api: &Arc<Api>,
+    [since, until]: [Timestamp; 2],
+) -> Result<Vec<Labelled>, Problem> {
     let Some(records) = &api.records else { return Ok(Vec::new()) };
     let said = reports::said_of_calls(api).await?;
     let mut all = Vec::new();
@@ -141,7 +144,8 @@ async fn labelled(api: &Arc<Api>, [since, until]: [Timestamp; 2]) -> Result<Vec<
                     let ids = batch.column(0).as_string::<i32>();
                     let values = batch.column(1).as_primitive::<Float32Type>();
                     for (id, value) in ids.iter().zip(values) {
-                        if let (Some(fraud), Some(value)) = (id.and_then(|id| part.get(id)), value) {
+                        if let (Some(fraud), Some(value)) = (id.and_then(|id| part.get(id)), value)
+                        {
                             rows.push((f64::from(value), *fraud));
                         }
                     }
@@ -168,7 +172,8 @@ fn metrics(labelled: &[Labelled], high: f64) -> Value {
     let is_high = |call: &Labelled| (call.0 * 100.0).round() >= high;
     let (hits, alarms) = (count(&|call| call.1 && is_high(call)), count(&is_high));
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
-    let brier: f64 = labelled.iter().map(|(p, fraud)| (p - f64::from(u8::from(*fraud))).powi(2)).sum();
+    let brier: f64 =
+        labelled.iter().map(|(p, fraud)| (p - f64::from(u8::from(*fraud))).powi(2)).sum();
     let round = |value: f64| (value * 10_000.0).round() / 10_000.0;
     for (name, value) in [
         ("recall_high", share(hits, fraud)),
@@ -220,7 +225,8 @@ pub(in crate::api) async fn calibration(
             let calls: Vec<_> = labelled.iter().filter(|call| in_bin(call.0)).collect();
             let count = calls.len();
             let mean = |value: &dyn Fn(&Labelled) -> f64| {
-                (count > 0).then(|| calls.iter().map(|call| value(call)).sum::<f64>() / count as f64)
+                (count > 0)
+                    .then(|| calls.iter().map(|call| value(call)).sum::<f64>() / count as f64)
             };
             json!({
                 "low": low,

@@ -78,12 +78,7 @@ pub(in crate::api) async fn show(
 }
 
 /// Rules with their conditions as they are written.
-fn rules(
-    policy: &Policy,
-    text: &str,
-    masked: bool,
-    hits: &BTreeMap<String, u64>,
-) -> Vec<Value> {
+fn rules(policy: &Policy, text: &str, masked: bool, hits: &BTreeMap<String, u64>) -> Vec<Value> {
     let table: toml::Table = text.parse().unwrap_or_default();
     let written = table.get("rule").and_then(toml::Value::as_array);
     // What is no condition.
@@ -175,9 +170,7 @@ pub(in crate::api) async fn simulate(
         Some(text) => text,
         None => configured(&api).await?,
     };
-    let nothing = |faults: Vec<Value>| {
-        json!({"calls": 0, "now": {}, "then": {}, "changed": 0, "examples": [], "cut": false, "faults": faults})
-    };
+    let nothing = |faults: Vec<Value>| json!({"calls": 0, "now": {}, "then": {}, "changed": 0, "examples": [], "cut": false, "faults": faults});
     let policy = match Policy::parse(&text, Path::new("policy"), &site(&api.config)) {
         Ok(policy) => policy,
         Err(PolicyError::Faults(faults)) => {
@@ -212,7 +205,8 @@ pub(in crate::api) async fn simulate(
     let items = whole_of(&api, records, &keys).await?;
     let mut examples = Vec::new();
     for item in items {
-        let found = tried.examples.iter().find(|(_, call, ..)| super::super::item::hex(*call) == item.call);
+        let found =
+            tried.examples.iter().find(|(_, call, ..)| super::super::item::hex(*call) == item.call);
         let Some((_, _, now, then, rule)) = found else { continue };
         let item = if who.role.is_masked() { item.masked() } else { item };
         let mut example = serde_json::to_value(item).map_err(|error| Problem::internal(&error))?;

@@ -103,8 +103,8 @@ pub(in crate::api) async fn list(
             let parts = key.split_once(' ').and_then(|(value, profile)| {
                 Some((value.parse::<u64>().ok()?, parse_id(profile)?))
             });
-            let (value, profile) = parts
-                .ok_or_else(|| Problem::wrong("the cursor is none that was given out"))?;
+            let (value, profile) =
+                parts.ok_or_else(|| Problem::wrong("the cursor is none that was given out"))?;
             format!("WHERE {order} < {value} OR ({order} = {value} AND profile > '{profile:016x}')")
         }
     };
@@ -236,9 +236,8 @@ pub(in crate::api) async fn one(
     }
     let home = api.home;
     let role = who.role;
-    let loaded = records
-        .work(move |store, limits| load(store, limits, &name, home, [since, until]))
-        .await?;
+    let loaded =
+        records.work(move |store, limits| load(store, limits, &name, home, [since, until])).await?;
     let Some((inquiry, profile, others)) = loaded else {
         return Err(Problem::not_found(
             "nobody is meant: no profile, Call-ID or caller's number of the calls since then",
@@ -436,7 +435,8 @@ fn thousandths(value: f32) -> f64 {
 /// The profile, its numbers, signatures, accounts, and profiles linked with it.
 fn graph(sheet: &Sheet<'_>, number: &dyn Fn(&str) -> String) -> Value {
     let me = hex(sheet.profile);
-    let mut nodes = vec![json!({"id": me, "kind": "profile", "label": me, "weight": sheet.calls.len()})];
+    let mut nodes =
+        vec![json!({"id": me, "kind": "profile", "label": me, "weight": sheet.calls.len()})];
     let mut edges = Vec::new();
     let mut add = |kind: &str, at: usize, label: String, weight: usize, from_me: bool| {
         let id = format!("{kind}:{at}");

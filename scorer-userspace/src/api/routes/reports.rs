@@ -18,13 +18,7 @@ use super::super::{
     problem::Problem,
 };
 use super::calls::{item_of, span};
-use crate::{
-    features::by_name,
-    labels::Labels,
-    number,
-    records::query::quoted,
-    time::Timestamp,
-};
+use crate::{features::by_name, labels::Labels, number, records::query::quoted, time::Timestamp};
 
 /// Rows of a report, unless asked otherwise, and at most.
 const ROWS: (usize, usize) = (50, 500);
@@ -96,9 +90,7 @@ impl By {
             Self::Action => "action".into(),
             Self::Fingerprint => "fingerprint".into(),
             // 1970 began on a Thursday; weeks on Monday.
-            Self::HourOfWeek => {
-                "(CAST(ts AS BIGINT) / 3600000000000 + 72) % 168".into()
-            }
+            Self::HourOfWeek => "(CAST(ts AS BIGINT) / 3600000000000 + 72) % 168".into(),
         }
     }
 
@@ -154,7 +146,13 @@ pub(in crate::api) async fn report(
         )));
     }
     let limit = match asked.number("limit")? {
-        None => if matches!(kind, By::Time | By::HourOfWeek) { STEPS as usize } else { ROWS.0 },
+        None => {
+            if matches!(kind, By::Time | By::HourOfWeek) {
+                STEPS as usize
+            } else {
+                ROWS.0
+            }
+        }
         Some(limit) if (1..=ROWS.1).contains(&limit) => limit,
         Some(_) => return Err(Problem::wrong(format!("limit is a number from 1 to {}", ROWS.1))),
     };
@@ -202,7 +200,9 @@ fn keyed(by: By, [since, until]: [Timestamp; 2], bucket: u64, more: &str) -> Str
     let key = by.sql(bucket);
     match by {
         By::Reason => {
-            format!("SELECT r['feature'] AS key, level, score FROM (SELECT {key} AS r, level, score {calls})")
+            format!(
+                "SELECT r['feature'] AS key, level, score FROM (SELECT {key} AS r, level, score {calls})"
+            )
         }
         // Joined here, each side cut to its time, since the other side is smaller.
         By::Outcome => {
@@ -462,9 +462,7 @@ async fn said(api: &Arc<Api>, since: Timestamp) -> Result<Vec<(u64, bool)>, Prob
 }
 
 /// Call-IDs that were labelled, the last ones, and whether each was fraud.
-pub(in crate::api) async fn said_of_calls(
-    api: &Arc<Api>,
-) -> Result<Vec<(String, bool)>, Problem> {
+pub(in crate::api) async fn said_of_calls(api: &Arc<Api>) -> Result<Vec<(String, bool)>, Problem> {
     let Some(path) = api.labels.clone().filter(|path| path.exists()) else {
         return Ok(Vec::new());
     };

@@ -31,8 +31,8 @@ pub(in crate::api) type Spread = Option<[f32; 3]>;
 pub(in crate::api) fn told(feature: &FeatureDef, value: f32, spreads: &[Spread]) -> Value {
     let spread = spreads.get(usize::from(feature.id)).copied().flatten();
     let [low, median, high] = spread.map_or([None; 3], |spread| spread.map(Some));
-    let unusual = value.is_finite()
-        && spread.is_some_and(|[low, _, high]| value < low || value > high);
+    let unusual =
+        value.is_finite() && spread.is_some_and(|[low, _, high]| value < low || value > high);
     json!({
         "name": feature.name,
         "group": feature.group.name(),
@@ -66,7 +66,9 @@ pub(in crate::api) async fn spreads(api: &Arc<Api>) -> Result<Arc<Vec<Spread>>, 
             }
         }
     }
-    if calls < LEAST && let Some(records) = &api.records {
+    if calls < LEAST
+        && let Some(records) = &api.records
+    {
         (columns, calls) = stored(records).await?;
     }
     let spreads: Vec<Spread> = columns.into_iter().map(spread).collect();
@@ -77,9 +79,7 @@ pub(in crate::api) async fn spreads(api: &Arc<Api>) -> Result<Arc<Vec<Spread>>, 
     Ok(spreads)
 }
 
-async fn stored(
-    records: &super::super::ask::Questions,
-) -> Result<(Vec<Vec<f32>>, usize), Problem> {
+async fn stored(records: &super::super::ask::Questions) -> Result<(Vec<Vec<f32>>, usize), Problem> {
     records
         .work(|store, limits| {
             let mut columns = vec![Vec::new(); COUNT];

@@ -10,7 +10,7 @@ use axum::{
     },
 };
 use futures::stream;
-use tokio::sync::{broadcast::error::RecvError, OwnedSemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError};
 
 use super::super::{
     Api,

@@ -14,8 +14,9 @@ mod stored;
 mod table;
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -105,6 +106,18 @@ impl Default for Limits {
 pub struct Store {
     folder: PathBuf,
     labels: Option<PathBuf>,
+    session: Session,
+}
+
+/// What queries of one store share, with the memory that they may take together. Made by
+/// the first of them: some milliseconds go into it.
+#[derive(Clone, Default)]
+struct Session(Arc<Mutex<Option<(usize, SessionContext)>>>);
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
 }
 
 /// How an answer ended.
@@ -126,9 +139,8 @@ impl Store {
             let (path, why) = (folder.to_owned(), "there is no such folder");
             return Err(RecordsError::NoRecords { path, why }.into());
         }
-        // Opening would make it.
-        let labels = labels.filter(|path| path.exists()).map(Path::to_owned);
-        Ok(Self { folder: folder.to_owned(), labels })
+        let (folder, labels) = (folder.to_owned(), labels.map(Path::to_owned));
+        Ok(Self { folder, labels, session: Session::default() })
     }
 
     /// The forms a number may stand in, its pseudonym included.
@@ -155,7 +167,9 @@ impl Store {
     ) -> Result<Vec<[Timestamp; 2]>, QueryError> {
         let mut files = super::files::list(&self.folder)?.files;
         files.retain(|file| {
-            file.kind == super::files::Kind::Calls && file.times[0] < until && file.times[1] >= since
+            file.kind == super::files::Kind::Calls
+                && file.times[0] < until
+                && file.times[1] >= since
         });
         files.sort_by_key(|file| std::cmp::Reverse(file.times[1]));
         let spans = files.iter().map(|file| (file.times, file.bytes));
@@ -284,7 +298,20 @@ impl Store {
         Ok(answered)
     }
 
+    /// The session; another where the memory is to be another.
     fn context(&self, limits: &Limits) -> Result<SessionContext, DataFusionError> {
+        let mut shared = self.session.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((memory, context)) = &*shared
+            && *memory == limits.memory
+        {
+            return Ok(context.clone());
+        }
+        let context = self.new_context(limits)?;
+        *shared = Some((limits.memory, context.clone()));
+        Ok(context)
+    }
+
+    fn new_context(&self, limits: &Limits) -> Result<SessionContext, DataFusionError> {
         let mut options = ConfigOptions::new();
         options.execution.target_partitions = 1;
         // Would open every file before the first row is looked for.

@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, RecordBatch},
-    datatypes::{
-        Float32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt64Type,
-    },
+    datatypes::{Float32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt64Type},
 };
 use scorer_common::verdict::{Action, Level, Tag, Tags};
 
