@@ -1,7 +1,7 @@
 //! One call as the API tells it.
 
 use scorer_common::verdict::{Action, Level, Tags};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::mask;
 use crate::{
@@ -31,6 +31,7 @@ pub(super) struct Item {
     pub(super) signature: String,
     pub(super) profile: Option<String>,
     pub(super) score: u8,
+    #[serde(serialize_with = "short")]
     pub(super) probability: f32,
     pub(super) level: String,
     pub(super) tags: Vec<String>,
@@ -47,7 +48,9 @@ pub(super) struct Item {
     pub(super) model_score: Option<u8>,
     pub(super) outcome: Option<String>,
     pub(super) code: Option<u16>,
+    #[serde(serialize_with = "some_short")]
     pub(super) setup_s: Option<f32>,
+    #[serde(serialize_with = "some_short")]
     pub(super) duration_s: Option<f32>,
     pub(super) label: Option<&'static str>,
     pub(super) latency_ns: Option<u64>,
@@ -59,6 +62,7 @@ pub(super) struct Told {
     pub(super) feature: String,
     pub(super) text: String,
     /// Log-odds; positive speaks for fraud.
+    #[serde(serialize_with = "short")]
     pub(super) contribution: f32,
 }
 
@@ -119,10 +123,26 @@ pub(super) struct Outcome {
     pub(super) outcome: String,
     #[serde(default)]
     pub(super) code: Option<u16>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "some_short")]
     pub(super) setup_s: Option<f32>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "some_short")]
     pub(super) duration_s: Option<f32>,
+}
+
+/// The number with the fewest digits that is read back as this one: widened as it is,
+/// 0.1 would be told as 0.10000000149011612.
+pub(super) fn widened(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde asks for it")]
+fn short<S: Serializer>(value: &f32, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(widened(*value))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "so serde asks for it")]
+fn some_short<S: Serializer>(value: &Option<f32>, to: S) -> Result<S::Ok, S::Error> {
+    value.map(widened).serialize(to)
 }
 
 /// A key as it is written.

@@ -26,7 +26,6 @@ mod stats;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use axum::{
@@ -47,7 +46,6 @@ use access::Access;
 use ask::Questions;
 use live::Live;
 use pulse::Pulse;
-use routes::spread::Spread;
 
 use crate::config::Config;
 
@@ -71,7 +69,7 @@ struct Api {
     streams: Arc<Semaphore>,
     stats: Arc<ApiStats>,
     pulse: Pulse,
-    spreads: Mutex<Option<(Instant, Arc<Vec<Spread>>)>>,
+    spreads: Mutex<routes::spread::Kept>,
     started: jiff::Timestamp,
 }
 

@@ -133,6 +133,11 @@ problems! {
         CaseError::Invalid(what) => Self::invalid(what),
         CaseError::Store(error) => error.into(),
     };
-    GateError => |error| Self::not_found(error.to_string());
+    GateError => |error| match error {
+        GateError::Several { names } => Self::wrong(format!(
+            "there are gates on {}: say which with interface", names.join(", ")
+        )),
+        error => Self::not_found(error.to_string()),
+    };
     FolderError => |error| Self::internal(&error);
 }

@@ -322,7 +322,7 @@ pub(in crate::api) async fn detail(
         Some(profile) => super::cases::of_profile(&api, profile).await?,
         None => Vec::new(),
     };
-    let spreads = super::spread::spreads(&api).await?;
+    let spreads = super::spread::spreads(&api).await;
     let features: Vec<_> = REGISTRY
         .iter()
         .zip(&found.features)

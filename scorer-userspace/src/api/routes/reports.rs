@@ -18,7 +18,7 @@ use super::super::{
     problem::Problem,
 };
 use super::calls::{item_of, span};
-use crate::{features::by_name, labels::Labels, number, records::query::quoted, time::Timestamp};
+use crate::{features::by_name, labels::Labels, number, records::query::{area, quoted}, time::Timestamp};
 
 /// Rows of a report, unless asked otherwise, and at most.
 const ROWS: (usize, usize) = (50, 500);
@@ -80,12 +80,7 @@ impl By {
             Self::CallerCountry => "caller_country_code".into(),
             Self::CalleeCountry => "callee_country_code".into(),
             Self::Trunk => "trunk".into(),
-            // Country and area, about; not whom. What is no number is not told.
-            Self::Destination => {
-                "CASE WHEN substr(callee, 1, 1) BETWEEN '0' AND '9' OR substr(callee, 1, 1) = '+' \
-                 THEN substr(callee, 1, 6) ELSE 'name' END"
-                    .into()
-            }
+            Self::Destination => "area(callee)".into(),
             Self::Outcome => "outcome".into(),
             Self::Action => "action".into(),
             Self::Fingerprint => "fingerprint".into(),
@@ -105,11 +100,7 @@ impl By {
             Self::CallerCountry => some(item.caller_country),
             Self::CalleeCountry => some(item.callee_country),
             Self::Trunk => some(item.trunk.as_deref()),
-            Self::Destination => {
-                let callee = item.callee.as_deref().unwrap_or_default();
-                let is_number = callee.starts_with(|c: char| c == '+' || c.is_ascii_digit());
-                vec![if is_number { callee.chars().take(6).collect() } else { "name".into() }]
-            }
+            Self::Destination => vec![area(item.callee.as_deref().unwrap_or_default()).to_owned()],
             Self::Outcome => some(item.outcome.as_deref()),
             Self::Action => vec![item.action.clone()],
             Self::Fingerprint => vec![item.fingerprint.clone()],

@@ -1,14 +1,14 @@
 //! What values of features are usual: told by the last calls of low risk.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use arrow::{array::AsArray as _, datatypes::Float32Type};
 use serde_json::{Value, json};
 
-use super::super::{Api, ask::in_sql, problem::Problem};
+use super::super::{Api, ask::in_sql, item::widened, problem::Problem};
 use crate::{
     features::{COUNT, FeatureDef, REGISTRY},
     tap::wall,
@@ -24,19 +24,30 @@ const KEEP: Duration = Duration::from_mins(10);
 /// How long it is used while there are few calls.
 const BRIEFLY: Duration = Duration::from_secs(20);
 
+/// How long a request waits for it to be worked out anew.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is known of it.
+#[derive(Debug, Default)]
+pub(in crate::api) struct Kept {
+    until: Option<Instant>,
+    under_way: bool,
+    spreads: Arc<Vec<Spread>>,
+}
+
 /// 5 %, half and 95 % of calls have a value no greater; `None` where too few have one.
 pub(in crate::api) type Spread = Option<[f32; 3]>;
 
 /// A feature of a call beside what is usual.
 pub(in crate::api) fn told(feature: &FeatureDef, value: f32, spreads: &[Spread]) -> Value {
     let spread = spreads.get(usize::from(feature.id)).copied().flatten();
-    let [low, median, high] = spread.map_or([None; 3], |spread| spread.map(Some));
+    let [low, median, high] = spread.map_or([None; 3], |spread| spread.map(|value| Some(widened(value))));
     let unusual =
         value.is_finite() && spread.is_some_and(|[low, _, high]| value < low || value > high);
     json!({
         "name": feature.name,
         "group": feature.group.name(),
-        "value": value.is_finite().then_some(value),
+        "value": value.is_finite().then(|| widened(value)),
         "low": low,
         "median": median,
         "high": high,
@@ -45,16 +56,31 @@ pub(in crate::api) fn told(feature: &FeatureDef, value: f32, spreads: &[Spread])
     })
 }
 
-/// The spread of every feature.
-pub(in crate::api) async fn spreads(api: &Arc<Api>) -> Result<Arc<Vec<Spread>>, Problem> {
-    {
-        let kept = api.spreads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((until, spreads)) = &*kept
-            && Instant::now() < *until
-        {
-            return Ok(Arc::clone(spreads));
+/// The spread of every feature; none yet while it is worked out.
+pub(in crate::api) async fn spreads(api: &Arc<Api>) -> Arc<Vec<Spread>> {
+    let old = {
+        let mut kept = lock(&api.spreads);
+        let fresh = kept.until.is_some_and(|until| Instant::now() < until);
+        if fresh || kept.under_way {
+            return Arc::clone(&kept.spreads);
         }
+        kept.under_way = true;
+        Arc::clone(&kept.spreads)
+    };
+    // Whoever asks waits a little, and no longer: the next has it.
+    let at = Arc::clone(api);
+    let work = tokio::spawn(async move { renew(&at).await });
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(Ok(())) => Arc::clone(&lock(&api.spreads).spreads),
+        _ => old,
     }
+}
+
+fn lock(kept: &Mutex<Kept>) -> std::sync::MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn renew(api: &Arc<Api>) {
     let mut columns = vec![Vec::new(); COUNT];
     let mut calls = 0;
     if let Some(live) = &api.live {
@@ -69,14 +95,15 @@ pub(in crate::api) async fn spreads(api: &Arc<Api>) -> Result<Arc<Vec<Spread>>, 
     if calls < LEAST
         && let Some(records) = &api.records
     {
-        (columns, calls) = stored(records).await?;
+        match stored(records).await {
+            Ok(stored) => (columns, calls) = stored,
+            Err(problem) => log::warn!("what is usual is not known: {problem:?}"),
+        }
     }
     let spreads: Vec<Spread> = columns.into_iter().map(spread).collect();
-    let spreads = Arc::new(spreads);
     let keep = if calls < CALLS { BRIEFLY } else { KEEP };
-    let mut kept = api.spreads.lock().unwrap_or_else(PoisonError::into_inner);
-    *kept = Some((Instant::now() + keep, Arc::clone(&spreads)));
-    Ok(spreads)
+    let until = Some(Instant::now() + keep);
+    *lock(&api.spreads) = Kept { until, under_way: false, spreads: Arc::new(spreads) };
 }
 
 async fn stored(records: &super::super::ask::Questions) -> Result<(Vec<Vec<f32>>, usize), Problem> {

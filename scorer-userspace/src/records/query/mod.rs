@@ -6,9 +6,13 @@
 //! | `features` | the same, and a column a feature |
 //! | `outcomes` | how calls changed |
 //!
+//! Beside SQL's own functions there is `area(number)`: its first six characters, which
+//! tell country and area but not whom; of what is no number `name`.
+//!
 //! Only reading is possible, and only of these. A query runs on one core, in bounded
 //! memory and time. Nothing outside this module knows DataFusion.
 
+mod area;
 mod output;
 mod stored;
 mod table;
@@ -34,6 +38,7 @@ use datafusion::{
 };
 use futures::StreamExt as _;
 
+pub use area::area;
 pub use output::{Format, Output, OutputError, ParquetOutput};
 pub use stored::{StoredCall, StoredOutcome};
 
@@ -331,6 +336,7 @@ impl Store {
         context.register_table("calls", calls(false))?;
         context.register_table("features", calls(true))?;
         context.register_table("outcomes", Arc::new(Outcomes::new(&self.folder)))?;
+        context.register_udf(area::function());
         Ok(context)
     }
 }
