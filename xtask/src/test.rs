@@ -45,6 +45,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
             // Where they can run, skipping them is a failure.
             tests.env("SCORER_REQUIRE_ROOT_TESTS", "1");
         }
+        tests.env("PATH", setup::path());
         check(tests.arg("--").args(&args.filters))
     })?;
     step("training, a trial", &mut || train::trial())?;

@@ -197,11 +197,11 @@ impl OrderArgs {
 impl Whom {
     /// The profile, and what it is known by where captures tell.
     fn find(&self) -> anyhow::Result<(u64, Portrait, Option<Config>)> {
-        if self.from.capture.is_empty() {
+        if self.from.capture.is_empty() && self.from.records.is_none() {
             let id = parse_id(&self.profile).with_context(|| {
                 format!(
                     "{} is no profile (16 digits, as a verdict's `profile`); to find the profile of \
-                     a number or a call give --capture FILE, too",
+                     a number or a call give --capture FILE or --records FOLDER, too",
                     self.profile
                 )
             })?;

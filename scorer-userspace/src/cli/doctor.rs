@@ -50,6 +50,16 @@ impl Finding {
     }
 }
 
+/// What is found of this host: what was looked at, whether it is well, and what was found.
+pub(super) fn found() -> Vec<(String, bool, String)> {
+    let told = |finding: Finding| {
+        let Finding { status, what, found, advice } = finding;
+        let found = if advice.is_empty() { found } else { format!("{found}; {advice}") };
+        (what, status != Status::Fail, found)
+    };
+    host::findings().into_iter().map(told).collect()
+}
+
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut findings = host::findings();
     for name in &args.interface {

@@ -26,10 +26,12 @@ mod recorded;
 mod records;
 mod redirect;
 mod replay;
+mod serve;
 mod simulate;
 mod store;
 mod summary;
 mod tap;
+mod token;
 mod top;
 mod vectors;
 
@@ -94,6 +96,10 @@ enum Command {
     Profiles(profiles::ProfilesArgs),
     /// Look at calls live in a terminal: of a running scorer, an interface, or captures
     Top(top::TopArgs),
+    /// Serve the API and the dashboard over stored records, without scoring
+    Serve(serve::ServeArgs),
+    /// Make, list and revoke tokens for the API
+    Token(token::TokenArgs),
     /// Print the table of metrics (docs/metrics.md).
     Metrics,
 }
@@ -172,6 +178,8 @@ pub fn main() -> ExitCode {
         Command::Top(args) => top::run(&args, &notices).inspect_err(|_| {
             notices.take().iter().for_each(|line| eprintln!("{line}"));
         }),
+        Command::Serve(args) => serve::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };
     match result {

@@ -1,16 +1,21 @@
 //! `scorer policy`.
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use scorer_common::verdict::Tags;
 
-use super::{Common, print, recorded};
+use super::{Common, print, recorded, store::time};
 use crate::{
     config::Config,
-    engine::Assessment,
+    engine::Listed,
     policy::{Decision, Example, Explanation, Facts, Got, Policy, Site, Tally},
+    records::query::{Limits, Store, quoted},
+    time::Timestamp,
 };
 
 #[derive(Args, Debug)]
@@ -49,8 +54,17 @@ enum PolicyCommand {
 #[derive(Args, Debug)]
 struct Calls {
     /// Captures with the calls, in this order as one stream
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "records")]
     capture: Vec<PathBuf>,
+    /// Folder of records with the calls, instead of captures
+    #[arg(long, value_name = "FOLDER", conflicts_with = "capture")]
+    records: Option<PathBuf>,
+    /// Of records, those since: so long ago (12h, 7d), or a time
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    since: String,
+    /// Of records, those until
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// Policy (TOML) instead of the configured one
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -105,17 +119,43 @@ fn asked(calls: &Calls, config: &Config) -> anyhow::Result<Policy> {
     Ok(policy)
 }
 
+impl Calls {
+    /// The records, and of which time.
+    fn stored(&self, folder: &Path) -> anyhow::Result<(Store, [Timestamp; 2])> {
+        let until = match &self.until {
+            Some(until) => time(until)?,
+            None => Timestamp(i64::MAX as u64),
+        };
+        Ok((Store::open(folder, None)?, [time(&self.since)?, until]))
+    }
+}
+
 fn explain(call_id: &str, calls: &Calls) -> anyhow::Result<ExitCode> {
     let (config, model) = calls.common.load()?;
     let policy = asked(calls, &config)?;
     let (home, mask) = (config.engine.env.home_country, config.style.mask);
     let mut text = String::new();
     let mut found = 0;
+    if let Some(folder) = &calls.records {
+        let (store, span) = calls.stored(folder)?;
+        let is = format!("call_id = {}", quoted(call_id));
+        store.calls(span, &is, &UNBOUNDED, &mut |call| {
+            found += 1;
+            let facts = Facts::of_record(&call.record(), home);
+            told(&facts, None, &policy.explain(&facts, mask), &mut text);
+        })?;
+        anyhow::ensure!(
+            found > 0,
+            "no call with the Call-ID {call_id} was recorded since {}; --since looks further back",
+            calls.since
+        );
+        return print(text.as_bytes());
+    }
     recorded::each_call(&config, model, &calls.capture, &mut |assessment| {
         if assessment.call_id == call_id.as_bytes() {
             found += 1;
             let facts = Facts::of(assessment, home);
-            told(assessment, &policy.explain(&facts, mask), &mut text);
+            told(&facts, assessment.listed, &policy.explain(&facts, mask), &mut text);
         }
     })?;
     anyhow::ensure!(
@@ -125,23 +165,26 @@ fn explain(call_id: &str, calls: &Calls) -> anyhow::Result<ExitCode> {
     print(text.as_bytes())
 }
 
+/// All rows that there are.
+const UNBOUNDED: Limits = Limits { rows: None, time: None, memory: 512 << 20 };
+
 /// An explanation in words.
-fn told(a: &Assessment<'_>, explanation: &Explanation<'_>, out: &mut String) {
-    let level = Facts::of(a, None).level;
+fn told(
+    facts: &Facts<'_>,
+    listed: Option<Listed<'_>>,
+    explanation: &Explanation<'_>,
+    out: &mut String,
+) {
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
         "{} score {} ({}), tags {}",
-        a.meta.timestamp,
-        a.verdict.score,
-        level.name(),
-        Tags(a.verdict.tags)
-            .iter()
-            .map(scorer_common::verdict::Tag::name)
-            .collect::<Vec<_>>()
-            .join(", ")
+        facts.time,
+        facts.score,
+        facts.level.name(),
+        facts.tags.iter().map(scorer_common::verdict::Tag::name).collect::<Vec<_>>().join(", ")
     );
-    if let Some(listed) = &a.listed {
+    if let Some(listed) = &listed {
         let _ = writeln!(
             out,
             "  {} {}: {} (the model alone says {})",
@@ -211,6 +254,16 @@ fn simulate(calls: &Calls) -> anyhow::Result<ExitCode> {
     let policy = asked(calls, &config)?;
     let home = config.engine.env.home_country;
     let mut tally = Tally::default();
+    if let Some(folder) = &calls.records {
+        let (store, span) = calls.stored(folder)?;
+        store.calls(span, "", &UNBOUNDED, &mut |call| {
+            let got = Got { action: call.action, rule: call.rule.as_deref() };
+            let (call_id, caller) = (call.call_id.as_bytes(), call.caller.as_bytes());
+            let example = Example { call_id, caller, callee: call.callee.as_bytes() };
+            tally.add(&policy, &Facts::of_record(&call.record(), home), got, example);
+        })?;
+        return print(tally.table().as_bytes());
+    }
     let cut_short = recorded::each_call(&config, model, &calls.capture, &mut |a| {
         let got = Got { action: a.decision.action, rule: a.decision.rule };
         let example = Example { call_id: a.call_id, caller: a.caller, callee: a.callee };

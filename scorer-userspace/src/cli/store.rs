@@ -1,8 +1,8 @@
 //! What commands on records share: where they are, and since when.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::{
@@ -52,39 +52,12 @@ impl StoreArgs {
 
 /// Reads a time: so long ago (`90s`, `15m`, `1h`, `7d`), or RFC 3339, or a date.
 pub(super) fn time(text: &str) -> anyhow::Result<Timestamp> {
-    let ago = |unit: char, seconds: u64| {
-        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(Duration::from_secs(count.checked_mul(seconds)?))
-    };
-    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
-    if let Some(ago) = units.into_iter().find_map(|(unit, seconds)| ago(unit, seconds)) {
-        let ago = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
-        return Ok(Timestamp(wall().0.saturating_sub(ago)));
-    }
-    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    match whole.parse::<jiff::Timestamp>().map(|time| u64::try_from(time.as_nanosecond())) {
-        Ok(Ok(ns)) => Ok(Timestamp(ns)),
-        _ => {
-            bail!("{text:?} is no time; write 90s, 15m, 1h, 7d, 2026-11-25 or 2026-11-25T08:00:00Z")
-        }
-    }
+    Timestamp::asked(text, wall()).with_context(|| {
+        format!("{text:?} is no time; write 90s, 15m, 1h, 7d, 2026-11-25 or 2026-11-25T08:00:00Z")
+    })
 }
 
 /// A time as it stands in SQL.
 pub(super) fn in_sql(time: Timestamp) -> String {
     format!("TIMESTAMP '{time}'")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::time;
-
-    #[test]
-    fn times() {
-        assert_eq!(time("2026-11-25").unwrap(), time("2026-11-25T00:00:00Z").unwrap());
-        assert!(time("1h").unwrap() < time("59m").unwrap());
-        for wrong in ["", "h", "1y", "-1h", "yesterday", "2026-13-01", "99999999999999999999d"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod parse;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
+    api::ApiConfig,
     engine::EngineConfig,
     inline::InlineConfig,
     output::Style,
@@ -52,6 +53,8 @@ pub struct Config {
     pub stir: StirConfig,
     /// Records of calls.
     pub records: RecordsConfig,
+    /// The HTTP API and the dashboard.
+    pub api: ApiConfig,
 }
 
 /// Models beside the one that scores.
@@ -108,6 +111,7 @@ impl Default for Config {
             snapshot_every: Duration::from_mins(10),
             stir: StirConfig::default(),
             records: RecordsConfig::default(),
+            api: ApiConfig::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use toml::Value;
 
 use super::Config;
 use crate::{
+    api::Role,
     env::{Trunks, prefix},
     inline::Way,
     output::Format,
@@ -667,6 +668,86 @@ pub const OPTIONS: &[Opt] = &[
             };
             Ok(())
         },
+    },
+    Opt {
+        key: "api.listen",
+        default: "# off",
+        doc: "Address and port of the HTTP API and the dashboard, such as \"127.0.0.1:8600\". One that others reach needs TLS. See docs/api.md.",
+        set: |c, v| Ok(c.api.listen = Some(listener(v)?)),
+    },
+    Opt {
+        key: "api.socket",
+        default: "# off",
+        doc: "Unix socket of the API, such as \"/run/scorer/api.sock\"; its owner and root may open it, and are admin.",
+        set: |c, v| Ok(c.api.socket = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "api.open_loopback",
+        default: "\"no\"",
+        doc: "What whoever is on this host may do over a loopback address without a token: \"no\", \"viewer\", \"analyst\" or \"admin\".",
+        set: |c, v| {
+            c.api.open_loopback = match text(v)? {
+                "no" => None,
+                name => Some(Role::by_name(name).ok_or_else(|| {
+                    "must be \"no\", \"viewer\", \"analyst\" or \"admin\"".to_owned()
+                })?),
+            };
+            Ok(())
+        },
+    },
+    Opt {
+        key: "api.tls_cert",
+        default: "# off",
+        doc: "Certificate chain of the API, PEM. It is read at the start.",
+        set: |c, v| Ok(c.api.tls.cert = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "api.tls_key",
+        default: "# off",
+        doc: "Key of that certificate, PEM.",
+        set: |c, v| Ok(c.api.tls.key = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "api.tls_client_ca",
+        default: "# off",
+        doc: "Certificates of authorities, PEM: clients must have a certificate of one of them, beside their token.",
+        set: |c, v| Ok(c.api.tls.client_ca = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "api.rate",
+        default: "50",
+        doc: "Requests a second of one token, 1 to 10000; twice as many at once.",
+        set: |c, v| Ok(c.api.rate = within(v, 1, 10_000)? as u32),
+    },
+    Opt {
+        key: "api.streams",
+        default: "32",
+        doc: "Live streams at a time, 1 to 200.",
+        set: |c, v| Ok(c.api.streams = within(v, 1, 200)? as usize),
+    },
+    Opt {
+        key: "api.memory_mib",
+        default: "64",
+        doc: "Memory for the last calls with their INVITEs, 1 to 65536 MiB; a call takes some 4 kB.",
+        set: |c, v| Ok(c.api.memory = (within(v, 1, 65_536)? << 20) as usize),
+    },
+    Opt {
+        key: "api.queries",
+        default: "2",
+        doc: "Questions to the records at a time, 1 to 8; each takes a core.",
+        set: |c, v| Ok(c.api.queries = within(v, 1, 8)? as usize),
+    },
+    Opt {
+        key: "api.query_seconds",
+        default: "10",
+        doc: "Seconds that a question to the records may take, 1 to 300.",
+        set: |c, v| Ok(c.api.query_time = Duration::from_secs(within(v, 1, 300)?)),
+    },
+    Opt {
+        key: "api.query_mib",
+        default: "256",
+        doc: "Memory that a question to the records may take for sorting and grouping, 16 to 65536 MiB.",
+        set: |c, v| Ok(c.api.query_memory = (within(v, 16, 65_536)? << 20) as usize),
     },
     Opt {
         key: "output.format",

@@ -347,6 +347,37 @@ impl Store {
         Ok(())
     }
 
+    /// Entries of `lists` behind the one of this list and value, in the order of names of
+    /// lists and values, at most `most`; with `q` those in whose value or reason it stands.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn page(
+        &self,
+        lists: &[List],
+        after: Option<(&str, &str)>,
+        q: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let failed = self.failed();
+        // Names of lists are ours.
+        let names: Vec<_> = lists.iter().map(|list| format!("'{}'", list.name())).collect();
+        let query = format!(
+            "SELECT id, {COLUMNS} FROM entry WHERE list IN ({}) AND (list, value) > (?1, ?2)
+             AND (?3 IS NULL OR instr(value, ?3) OR instr(reason, ?3))
+             ORDER BY list, value LIMIT ?4",
+            names.join(", ")
+        );
+        let (list, value) = after.unwrap_or_default();
+        let mut statement = self.database.prepare(&query).map_err(&failed)?;
+        let mut rows = statement.query(rusqlite::params![list, value, q, most]).map_err(&failed)?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next().map_err(&failed)? {
+            entries.extend(stored(row).map_err(&failed)?.map(|(_, entry)| entry));
+        }
+        Ok(entries)
+    }
+
     /// Calls `each` with the last `most` lines of the audit trail, oldest first.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub use table::{FAMILIES, Family, markdown};
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::{
+    api::ApiStats,
     capture::AssemblerStats,
     engine::{EngineStats, TrialStats},
     env::Env,
@@ -103,4 +104,6 @@ pub struct Shared {
     pub output_dropped: std::sync::atomic::AtomicU64,
     /// What became of records, where calls are recorded.
     pub records: Option<Arc<records::Stats>>,
+    /// What became of requests to the API, where it is served.
+    pub api: Option<Arc<ApiStats>>,
 }

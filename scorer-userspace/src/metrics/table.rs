@@ -210,6 +210,12 @@ pub const FAMILIES: &[Family] = &[
         help: "Requests for verdicts over HTTP, by what became of them.",
     },
     Family {
+        name: "scorer_api_requests_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Requests to the API, by what became of them.",
+    },
+    Family {
         name: "scorer_redirect_events_total",
         kind: "counter",
         label: "event",
@@ -365,6 +371,8 @@ pub fn markdown() -> String {
     outcomes("Outcomes of `scorer_deliveries_total`", &mut deliveries.iter());
     let http = crate::verdict::http::HttpStats::default();
     outcomes("Outcomes of `scorer_http_verdicts_total`", &mut http.iter());
+    let api = crate::api::ApiStats::default();
+    outcomes("Outcomes of `scorer_api_requests_total`", &mut api.iter());
     let redirect = crate::verdict::redirect::RedirectEvents::default();
     outcomes("Events of `scorer_redirect_events_total`", &mut redirect.iter());
     outcomes(

@@ -7,7 +7,7 @@ mod ranges;
 use std::fmt;
 
 pub use about::About;
-pub use plan::{NumberKind, Plan, Planned, warm_up};
+pub use plan::{NumberKind, Plan, Planned, country, country_code, warm_up};
 pub use ranges::{Marks, RangeError, Ranges};
 
 /// Digits of a number at most. E.164 allows 15; prefixes and extensions more.

@@ -107,6 +107,21 @@ impl std::fmt::Debug for Plan {
     }
 }
 
+/// ISO 3166 code of the country of an E.164 country code; of one that several share, the
+/// country that has most of its numbers (1 is `US`, 7 is `RU`). `None` for networks that
+/// are of no country.
+pub fn country(code: u16) -> Option<&'static str> {
+    PHONE_NUMBER_UTIL
+        .get_region_code_for_country_code(code.into())
+        .filter(|iso| iso.len() == 2 && *iso != "ZZ")
+}
+
+/// E.164 country code of an ISO 3166 code.
+pub fn country_code(iso: &str) -> Option<u16> {
+    let iso = iso.to_ascii_uppercase();
+    PHONE_NUMBER_UTIL.get_country_code_for_region(&iso).and_then(|code| u16::try_from(code).ok())
+}
+
 /// Has libphonenumber compile its patterns, which it does when a country is first asked
 /// for: milliseconds that no call should wait. Half a second for all of them; meant for
 /// a thread of its own at start.

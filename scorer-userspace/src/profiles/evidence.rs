@@ -116,6 +116,60 @@ impl Evidence {
     }
 }
 
+impl Evidence {
+    /// What a record of a call still tells of it: its source, numbers (the network's, the
+    /// one shown, the one called), country and, by the same tokens as [`Self::of`], the
+    /// accounts called. How it was signalled is told by its signature beside these.
+    pub fn of_record(
+        source: std::net::IpAddr,
+        [network, shown, callee]: [Option<&str>; 3],
+        country: u16,
+        withheld: bool,
+        home: Option<u16>,
+    ) -> Self {
+        use crate::number::Number;
+        let parse = |user: Option<&str>| Number::parse(user?.as_bytes(), home);
+        let source = Token::of(Kind::Source).address(source).end();
+        // One space of numbers: shown today, asserted tomorrow.
+        let token = |number: Option<Number>| {
+            number.map_or(0, |number| Token::of(Kind::Network).word(number.packed()).end())
+        };
+        let network = token(parse(network));
+        let user = shown.unwrap_or_default();
+        let shown = match token(parse(shown)) {
+            0 if !withheld && !user.is_empty() => {
+                Token::of(Kind::Shown).word(source).bytes(user.as_bytes()).end()
+            }
+            token => token,
+        };
+        let mut tokens = [0; KINDS];
+        tokens[Kind::Source as usize] = source;
+        tokens[Kind::Network as usize] = network;
+        tokens[Kind::Shown as usize] = if shown == network { 0 } else { shown };
+        tokens[Kind::Country as usize] = match country {
+            0 => 0,
+            code => Token::of(Kind::Country).word(source).word(u64::from(code)).end(),
+        };
+        (tokens[Kind::CalleeRange as usize], tokens[Kind::Callee as usize]) =
+            match (parse(callee), callee.unwrap_or_default()) {
+                (Some(number), _) => {
+                    let digits = number.as_bytes();
+                    let range = &digits[..digits.len().saturating_sub(4)];
+                    (
+                        Token::of(Kind::CalleeRange).bytes(range).end(),
+                        Token::of(Kind::Callee).word(number.packed()).end(),
+                    )
+                }
+                (None, "") => (Token::of(Kind::CalleeRange).end(), 0),
+                (None, user) => (
+                    Token::of(Kind::CalleeRange).end(),
+                    Token::of(Kind::Callee).bytes(user.as_bytes()).end(),
+                ),
+            };
+        Self(tokens)
+    }
+}
+
 /// How a user part begins: `+`, `00`, `0`, another digit, something else.
 fn form(user: &[u8]) -> u8 {
     match user {

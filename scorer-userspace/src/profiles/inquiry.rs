@@ -113,6 +113,13 @@ impl Inquiry {
         }
     }
 
+    /// Tells how a stored call went on.
+    pub fn went(&mut self, call: u64, outcome: Outcome) {
+        if let Some(at) = self.by_call.get(&call) {
+            self.rows[*at].outcome = Some(outcome);
+        }
+    }
+
     /// Calls there are.
     pub fn calls(&self) -> &[CallRow] {
         &self.rows

@@ -43,6 +43,7 @@ pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
 pub use keep::{Checked, Erased, Kept, check, erase, maintain};
 pub use number::Sought;
 pub use recorder::{Mode, Recorder, Totals};
+pub(crate) use slot::{Slot, Text};
 pub use stats::Stats;
 
 /// What is recorded, where, and for how long.

@@ -16,7 +16,7 @@ use crate::{
 /// Texts of a call, in the order they lie in [`Slot::text`].
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
-pub(super) enum Text {
+pub(crate) enum Text {
     CallId,
     Caller,
     Network,
@@ -38,27 +38,27 @@ const ROOM: usize = 1_312;
 /// A copy of an assessment, without a pointer in it: made beforehand, filled again
 /// and again.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) ts: u64,
-    pub(super) call: u64,
-    pub(super) fingerprint: u64,
-    pub(super) profile: u64,
-    pub(super) model_id: u64,
-    pub(super) latency: Option<u64>,
-    pub(super) tags: u32,
-    pub(super) probability: f32,
-    pub(super) countries: [u16; 2],
-    pub(super) source: SocketAddr,
-    pub(super) destination: SocketAddr,
-    pub(super) transport: Transport,
-    pub(super) score: u8,
-    pub(super) level: u8,
-    pub(super) signature: Fingerprint,
-    pub(super) policy: Policy,
-    pub(super) lists: ListSet,
+pub(crate) struct Slot {
+    pub(crate) ts: u64,
+    pub(crate) call: u64,
+    pub(crate) fingerprint: u64,
+    pub(crate) profile: u64,
+    pub(crate) model_id: u64,
+    pub(crate) latency: Option<u64>,
+    pub(crate) tags: u32,
+    pub(crate) probability: f32,
+    pub(crate) countries: [u16; 2],
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) score: u8,
+    pub(crate) level: u8,
+    pub(crate) signature: Fingerprint,
+    pub(crate) policy: Policy,
+    pub(crate) lists: ListSet,
     /// What the strongest entry of a list did, and the model's score.
-    pub(super) listed: Option<(Effect, u8)>,
-    pub(super) features: Vector,
+    pub(crate) listed: Option<(Effect, u8)>,
+    pub(crate) features: Vector,
     reasons: [Reason; REASONS],
     reason_count: u8,
     text: [u8; ROOM],
@@ -67,21 +67,21 @@ pub(super) struct Slot {
 
 /// What policy said. The names of rules are texts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     /// Of [`scorer_common::verdict::Action`].
-    pub(super) action: u8,
+    pub(crate) action: u8,
     /// How a call is refused, where it is.
-    pub(super) response: Response,
-    pub(super) has_rule: bool,
+    pub(crate) response: Response,
+    pub(crate) has_rule: bool,
     /// What is held back.
-    pub(super) would: Option<Action>,
+    pub(crate) would: Option<Action>,
     /// What the first dry run would do.
-    pub(super) dry_run: Option<Action>,
+    pub(crate) dry_run: Option<Action>,
 }
 
 impl Slot {
     /// One without a call in it.
-    pub(super) fn new() -> Box<Self> {
+    pub(crate) fn new() -> Box<Self> {
         let nowhere = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         let reason = Reason { feature: 0, value: 0.0, contribution: 0.0 };
         Box::new(Self {
@@ -118,7 +118,7 @@ impl Slot {
     }
 
     /// Copies a call.
-    pub(super) fn fill(&mut self, a: &Assessment<'_>, latency: Option<u64>) {
+    pub(crate) fn fill(&mut self, a: &Assessment<'_>, latency: Option<u64>) {
         let verdict = &a.verdict;
         self.ts = verdict.timestamp;
         self.call = verdict.call;
@@ -170,14 +170,14 @@ impl Slot {
     }
 
     /// One of its texts; empty where the call has none.
-    pub(super) fn text(&self, which: Text) -> &[u8] {
+    pub(crate) fn text(&self, which: Text) -> &[u8] {
         let at = which as usize;
         let start = if at == 0 { 0 } else { usize::from(self.ends[at - 1]) };
         &self.text[start..usize::from(self.ends[at])]
     }
 
     /// Reasons, strongest first.
-    pub(super) fn reasons(&self) -> &[Reason] {
+    pub(crate) fn reasons(&self) -> &[Reason] {
         &self.reasons[..usize::from(self.reason_count)]
     }
 }

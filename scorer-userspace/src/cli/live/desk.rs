@@ -13,6 +13,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
+    api,
     capture::{Frame, LinkType, pcap},
     cli::keeping::{Fresh, Snapshots},
     engine::{Assessment, Engine},
@@ -56,6 +57,8 @@ pub(super) struct Out {
     block: Vec<u8>,
     deliveries: Deliveries,
     records: Records,
+    /// To the API.
+    feed: Option<api::Feed>,
 }
 
 /// Where calls are kept.
@@ -84,8 +87,9 @@ impl Out {
         lines: SyncSender<Vec<u8>>,
         deliveries: Deliveries,
         records: Records,
+        feed: Option<api::Feed>,
     ) -> Self {
-        Self { style, lines, block: Vec::with_capacity(2 * BLOCK), deliveries, records }
+        Self { style, lines, block: Vec::with_capacity(2 * BLOCK), deliveries, records, feed }
     }
 
     fn verdict(&mut self, assessment: &Assessment<'_>, latency: Option<u64>) {
@@ -96,6 +100,9 @@ impl Out {
         }
         if let Some(hep) = hep {
             hep.call(assessment, latency);
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.call(assessment, latency);
         }
         self.style.line(assessment, latency, &mut self.block);
     }
@@ -111,8 +118,17 @@ impl Out {
 
     /// How calls went on.
     fn changes(&mut self, engine: &mut Engine) {
-        if let Some(recorder) = &mut self.records.recorder {
-            engine.changes().for_each(|change| recorder.change(change));
+        let (recorder, feed) = (&mut self.records.recorder, &mut self.feed);
+        if recorder.is_none() && feed.is_none() {
+            return;
+        }
+        for change in engine.changes() {
+            if let Some(recorder) = recorder {
+                recorder.change(change);
+            }
+            if let Some(feed) = feed {
+                feed.change(change);
+            }
         }
     }
 }

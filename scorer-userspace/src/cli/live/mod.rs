@@ -29,6 +29,7 @@ use super::{
     summary,
 };
 use crate::{
+    api,
     config::Config,
     engine::Engine,
     env::Env,
@@ -87,9 +88,11 @@ pub(super) fn run(
         stages: Stages::default(),
         output_dropped: AtomicU64::new(0),
         records: record_stats,
+        api: config.api.is_on().then(Arc::default),
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
+    let (feed, server) = serving(config, &shared, &ways, &source)?;
     let (lines, queue) = sync_channel::<Vec<u8>>(QUEUE);
     let header = config.style.header();
 
@@ -106,7 +109,7 @@ pub(super) fn run(
         snapshots: Snapshots::start(config),
         fresh: Arc::clone(&fresh),
         share: config.models.share,
-        out: Out::new(config.style, lines, deliveries, records),
+        out: Out::new(config.style, lines, deliveries, records, feed),
         questions,
         save,
         save_error: None,
@@ -130,8 +133,9 @@ pub(super) fn run(
     if let Some(snapshots) = snapshots {
         snapshots.finish(engine.history(), wall());
     }
-    // The writer and the keeper end when nobody can send any more.
+    // The writer, the keeper and the API's end when nobody can send any more.
     out.finish();
+    drop(server);
     let written = end_writer(writer)?;
     if keeper.is_some_and(|keeper| keeper.join().is_err()) {
         log::error!("the thread that keeps verdicts panicked");
@@ -146,6 +150,26 @@ pub(super) fn run(
     }
     written.context("cannot write verdicts to standard output")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to serve the API, where it is configured; the scoring thread's end of it.
+fn serving(
+    config: &Config,
+    shared: &Arc<Shared>,
+    ways: &Ways,
+    source: &Source,
+) -> anyhow::Result<(Option<api::Feed>, Option<api::Server>)> {
+    let Some(stats) = &shared.api else { return Ok((None, None)) };
+    let (feed, mail) = api::feed().context("cannot make a queue")?;
+    let scoring = api::Scoring { mail, shared: Arc::clone(shared), recent: ways.recent() };
+    let about = api::About {
+        mode: source.mode(),
+        interfaces: source.about(),
+        models: shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner).models.clone(),
+        doctor: super::doctor::found,
+    };
+    let server = api::Server::start(config, about, Some(scoring), Arc::clone(stats))?;
+    Ok((Some(feed), Some(server)))
 }
 
 /// Waits for a signal, or for the scoring thread to end, and serves metrics.

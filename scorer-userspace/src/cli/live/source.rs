@@ -32,6 +32,15 @@ pub(in crate::cli) enum Source {
 }
 
 impl Source {
+    /// What the scorer does.
+    pub(super) fn mode(&self) -> &'static str {
+        match self {
+            Self::Tap(_) => "tap",
+            Self::Inline(_) => "inline",
+            Self::Redirect(..) => "redirect",
+        }
+    }
+
     /// A line an interface.
     pub(super) fn about(&self) -> Vec<String> {
         match self {

@@ -23,6 +23,7 @@ pub(super) struct Ways {
     pub(super) stats: OutOfBand,
     keeper: Option<Keeper>,
     http: Option<(SocketAddr, axum::Router, Arc<HttpStats>)>,
+    recent: Option<Arc<Recent>>,
 }
 
 impl Ways {
@@ -41,23 +42,30 @@ impl Ways {
             asked = Some(queue);
             stats.redirect = Some(counters);
         }
-        let (mut keeper, mut http, mut fed) = (None, None, None);
-        if asking.is_some() || config.deliver.http.is_some() {
+        let (mut keeper, mut http, mut fed, mut kept) = (None, None, None, None);
+        if asking.is_some() || config.deliver.http.is_some() || config.api.is_on() {
             let (feed, mail) = feed().context("cannot make a queue")?;
             let recent = Arc::new(Recent::new(config.deliver.recent));
-            if let Some(address) = config.deliver.http {
-                let counters = Arc::new(HttpStats::default());
+            if config.api.is_on() || config.deliver.http.is_some() {
+                stats.http = Some(Arc::default());
+            }
+            if let (Some(address), Some(counters)) = (config.deliver.http, stats.http.clone()) {
                 let wait = config.deliver.http_wait;
                 let router = http::router(Arc::clone(&recent), wait, Arc::clone(&counters));
-                http = Some((address, router, Arc::clone(&counters)));
-                stats.http = Some(counters);
+                http = Some((address, router, counters));
             }
+            kept = Some(Arc::clone(&recent));
             keeper = Some(Keeper::new(mail, recent, asking));
             fed = Some(feed);
         }
         let deliveries = Deliveries::open(&config.deliver, config.style.mask, fed)?;
         stats.deliveries = Arc::clone(deliveries.stats());
-        Ok((Self { stats, keeper, http }, deliveries, asked))
+        Ok((Self { stats, keeper, http, recent: kept }, deliveries, asked))
+    }
+
+    /// Verdicts by Call-ID, where they are kept, and their counters.
+    pub(super) fn recent(&self) -> Option<(Arc<Recent>, Arc<HttpStats>)> {
+        self.recent.clone().zip(self.stats.http.clone())
     }
 
     /// Starts the thread that keeps verdicts, if there is to be one. It ends when the

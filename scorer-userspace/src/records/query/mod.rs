@@ -6,15 +6,21 @@
 //! | `features` | the same, and a column a feature |
 //! | `outcomes` | how calls changed |
 //!
+//! Beside SQL's own functions there is `area(number)`: its first six characters, which
+//! tell country and area but not whom; of what is no number `name`.
+//!
 //! Only reading is possible, and only of these. A query runs on one core, in bounded
 //! memory and time. Nothing outside this module knows DataFusion.
 
+mod area;
 mod output;
+mod stored;
 mod table;
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -32,9 +38,12 @@ use datafusion::{
 };
 use futures::StreamExt as _;
 
+pub use area::area;
 pub use output::{Format, Output, OutputError, ParquetOutput};
+pub use stored::{StoredCall, StoredOutcome};
 
 use super::{RecordsError, columns::LATER, number::Sought, pseudonym::Key};
+use crate::time::Timestamp;
 use table::{Calls, Outcomes};
 
 /// Bytes of a query at most.
@@ -102,6 +111,18 @@ impl Default for Limits {
 pub struct Store {
     folder: PathBuf,
     labels: Option<PathBuf>,
+    session: Session,
+}
+
+/// What queries of one store share, with the memory that they may take together. Made by
+/// the first of them: some milliseconds go into it.
+#[derive(Clone, Default)]
+struct Session(Arc<Mutex<Option<(usize, SessionContext)>>>);
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
 }
 
 /// How an answer ended.
@@ -123,9 +144,8 @@ impl Store {
             let (path, why) = (folder.to_owned(), "there is no such folder");
             return Err(RecordsError::NoRecords { path, why }.into());
         }
-        // Opening would make it.
-        let labels = labels.filter(|path| path.exists()).map(Path::to_owned);
-        Ok(Self { folder: folder.to_owned(), labels })
+        let (folder, labels) = (folder.to_owned(), labels.map(Path::to_owned));
+        Ok(Self { folder, labels, session: Session::default() })
     }
 
     /// The forms a number may stand in, its pseudonym included.
@@ -137,6 +157,55 @@ impl Store {
         let key = Key::read(&self.folder, None)?;
         forms.extend(key.map(|key| key.of_number(number.number())));
         Ok(forms)
+    }
+
+    /// Parts of a time, the latest first, such that each but the first few holds about as
+    /// much as all before it: who looks for the latest rows asks them one after another
+    /// and stops when there are enough. From `since` until before `until`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn windows(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<[Timestamp; 2]>, QueryError> {
+        let mut files = super::files::list(&self.folder)?.files;
+        files.retain(|file| {
+            file.kind == super::files::Kind::Calls
+                && file.times[0] < until
+                && file.times[1] >= since
+        });
+        files.sort_by_key(|file| std::cmp::Reverse(file.times[1]));
+        let spans = files.iter().map(|file| (file.times, file.bytes));
+        Ok(windows(spans, since, until))
+    }
+
+    /// Time of the first and the last stored call, by the names of files; `None` when all
+    /// is in segments still.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn span(&self) -> Result<Option<[Timestamp; 2]>, QueryError> {
+        let files = super::files::list(&self.folder)?.files;
+        let first = files.iter().map(|file| file.times[0]).min();
+        Ok(first.zip(files.iter().map(|file| file.times[1]).max()).map(|(a, b)| [a, b]))
+    }
+
+    /// Bytes of all files of records.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn bytes(&self) -> Result<u64, QueryError> {
+        let listing = super::files::list(&self.folder)?;
+        let of = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+        let segments: u64 = listing.segments.iter().map(|segment| of(&segment.path)).sum();
+        Ok(segments + listing.files.iter().map(|file| file.bytes).sum::<u64>())
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Answers a query: `begin` is given the columns, then `each` the rows as they come.
@@ -234,7 +303,20 @@ impl Store {
         Ok(answered)
     }
 
+    /// The session; another where the memory is to be another.
     fn context(&self, limits: &Limits) -> Result<SessionContext, DataFusionError> {
+        let mut shared = self.session.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((memory, context)) = &*shared
+            && *memory == limits.memory
+        {
+            return Ok(context.clone());
+        }
+        let context = self.new_context(limits)?;
+        *shared = Some((limits.memory, context.clone()));
+        Ok(context)
+    }
+
+    fn new_context(&self, limits: &Limits) -> Result<SessionContext, DataFusionError> {
         let mut options = ConfigOptions::new();
         options.execution.target_partitions = 1;
         // Would open every file before the first row is looked for.
@@ -254,8 +336,41 @@ impl Store {
         context.register_table("calls", calls(false))?;
         context.register_table("features", calls(true))?;
         context.register_table("outcomes", Arc::new(Outcomes::new(&self.folder)))?;
+        context.register_udf(area::function());
         Ok(context)
     }
+}
+
+/// Bytes of files in the first window that has any.
+const FIRST_WINDOW: u64 = 8 << 20;
+
+/// See [`Store::windows`]; files with their times and bytes, the last first.
+fn windows(
+    files: impl Iterator<Item = ([Timestamp; 2], u64)>,
+    since: Timestamp,
+    until: Timestamp,
+) -> Vec<[Timestamp; 2]> {
+    let mut windows = Vec::new();
+    let mut high = until;
+    let (mut room, mut taken, mut low) = (FIRST_WINDOW, 0, until);
+    for (times, bytes) in files {
+        let behind = Timestamp(times[1].0.saturating_add(1));
+        if windows.is_empty() && taken == 0 && behind < high {
+            // What is in segments only, or nothing.
+            windows.push([behind.max(since), high]);
+            (high, low) = (behind, behind);
+        }
+        low = low.min(times[0]).max(since);
+        taken += bytes;
+        if taken >= room && low < high {
+            windows.push([low, high]);
+            (high, taken, room) = (low, 0, room * 4);
+        }
+    }
+    if since < high {
+        windows.push([since, high]);
+    }
+    windows
 }
 
 /// Whether a file was not there any more.
@@ -312,4 +427,36 @@ pub fn quoted(text: &str) -> String {
 /// Whether a column is one that comes later.
 fn is_later(name: &str) -> bool {
     LATER.iter().any(|column| column.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST_WINDOW, windows};
+    use crate::time::Timestamp;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn windows_cover_a_time_without_gaps(
+            files in prop::collection::vec((0..1_000u64, 0..50u64, 0..4 * FIRST_WINDOW), 0..30),
+            since in 0..1_000u64,
+            length in 0..1_000u64,
+        ) {
+            let (since, until) = (Timestamp(since), Timestamp(since + length));
+            let mut files: Vec<_> = files
+                .into_iter()
+                .map(|(first, span, bytes)| ([first, first + span].map(Timestamp), bytes))
+                .filter(|(times, _)| times[0] < until && times[1] >= since)
+                .collect();
+            files.sort_by_key(|(times, _)| std::cmp::Reverse(times[1]));
+            let windows = windows(files.into_iter(), since, until);
+            let mut high = until;
+            for [low, top] in &windows {
+                prop_assert_eq!(*top, high);
+                prop_assert!(low < top || windows.len() == 1, "{:?}", windows);
+                high = *low;
+            }
+            prop_assert!(high == since || since == until);
+        }
+    }
 }

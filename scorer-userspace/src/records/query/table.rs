@@ -97,7 +97,8 @@ impl Calls {
     /// The label of every call that has one.
     fn labels(&self) -> Result<LogicalPlanBuilder> {
         let (mut call_ids, mut said) = (Vec::new(), Vec::new());
-        if let Some(path) = &self.labels {
+        // Opening would make it.
+        if let Some(path) = self.labels.as_ref().filter(|path| path.exists()) {
             let read = Labels::open(path).and_then(|labels| {
                 labels.counting(|label| {
                     said.push(if label.fraud { "fraud" } else { "genuine" });

@@ -12,6 +12,11 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Adds so many.
+    pub fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

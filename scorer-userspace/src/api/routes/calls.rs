@@ -1,0 +1,451 @@
+//! `GET /v1/calls` and `GET /v1/calls/{call}`.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::{
+    Api,
+    access::{Principal, Role, Viewer},
+    ask::{Questions, in_sql},
+    extract::{Asked, Named},
+    filter::{Chosen, Filter},
+    item::{COLUMNS, Item, Outcome, Row},
+    ladder,
+    live::Kept,
+    mask,
+    page::{self, Behind, Page},
+    problem::Problem,
+};
+use crate::{
+    features::REGISTRY, labels::Labels, records::query::quoted, tap::wall, time::Timestamp,
+};
+
+/// After this long a page is given out with what was found, and where to go on.
+const PATIENCE: Duration = Duration::from_millis(700);
+/// How long a call's outcome may come after it.
+const TALK: u64 = 24 * 3_600 * 1_000_000_000;
+
+/// A span of time; to now unless asked otherwise.
+pub(in crate::api) fn span(asked: &mut Asked, usual: &str) -> Result<[Timestamp; 2], Problem> {
+    let (since, until) = (asked.text("since"), asked.text("until"));
+    between(since.as_deref(), until.as_deref(), usual)
+}
+
+/// The same from texts.
+pub(in crate::api) fn between(
+    since: Option<&str>,
+    until: Option<&str>,
+    usual: &str,
+) -> Result<[Timestamp; 2], Problem> {
+    let now = wall();
+    let time = |name: &str, text: &str| {
+        Timestamp::asked(text, now).ok_or_else(|| {
+            Problem::wrong(format!(
+                "{name} is a time: 90s, 15m, 1h, 7d ago, 2026-11-25 or 2026-11-25T08:00:00Z"
+            ))
+        })
+    };
+    // Packets' time may run ahead of this host's a little.
+    let ahead = now.plus(Duration::from_mins(5));
+    let until = until.map_or(Ok(ahead), |text| time("until", text))?;
+    let since = time("since", since.unwrap_or(usual))?;
+    if since > until {
+        return Err(Problem::wrong("since is later than until"));
+    }
+    Ok([since, until])
+}
+
+/// Stored or, where nothing is stored, remembered calls, newest first.
+pub(in crate::api) async fn list(
+    State(api): State<Arc<Api>>,
+    Viewer(who): Viewer,
+    mut asked: Asked,
+) -> Result<impl IntoResponse, Problem> {
+    let limit = page::limit(asked.number("limit")?)?;
+    let span = span(&mut asked, "1970-01-01")?;
+    let behind = asked.text("cursor").as_deref().map(Behind::read).transpose()?;
+    let chosen = Filter::take(&mut asked)?.check(api.home)?;
+    asked.done()?;
+    let mut page = match &api.records {
+        Some(records) => stored(&api, records, &chosen, who.role, span, behind, limit).await?,
+        None => remembered(&api, &chosen, who.role, span, behind, limit).await?,
+    };
+    if who.role.is_masked() {
+        page.items = page.items.into_iter().map(Item::masked).collect();
+    }
+    Ok(Json(page))
+}
+
+/// Time and key of a call.
+#[derive(Debug, Deserialize)]
+struct Key {
+    ts: u64,
+    call: u64,
+}
+
+async fn stored(
+    api: &Arc<Api>,
+    records: &Questions,
+    chosen: &Chosen,
+    role: Role,
+    [since, until]: [Timestamp; 2],
+    behind: Option<Behind>,
+    limit: usize,
+) -> Result<Page<Item>, Problem> {
+    let until = behind.map_or(until, |behind| until.min(Timestamp(behind.ts.0 + 1)));
+    let started = Instant::now();
+    let windows = records.work(move |store, _| store.windows(since, until)).await?;
+    let (mut items, mut next) = (Vec::new(), None);
+    for (at, window) in windows.iter().enumerate() {
+        let mut conditions = chosen.conditions(records.store(), role, *window)?;
+        if let Some(Behind { ts, call }) = behind
+            && window[1] > ts
+        {
+            let ts = in_sql(ts);
+            conditions.push(format!("(ts < {ts} OR call < {call})"));
+        }
+        // One more tells whether there is a next page.
+        let wanted = limit + 1 - items.len();
+        let keys: Vec<Key> = records
+            .rows(format!(
+                "SELECT CAST(ts AS BIGINT) AS ts, call FROM calls WHERE {} \
+                 ORDER BY ts DESC, call DESC LIMIT {wanted}",
+                conditions.join(" AND ")
+            ))
+            .await?;
+        let full = keys.len() == wanted;
+        let last = keys.last().map(|key| Behind { ts: Timestamp(key.ts), call: key.call });
+        let mut found = whole(api, records, keys).await?;
+        if let Some(outcome) = chosen.outcome {
+            found.retain(|item| item.outcome.as_deref() == Some(outcome));
+        }
+        items.append(&mut found);
+        if items.len() > limit {
+            items.truncate(limit);
+            next = items.last().and_then(place);
+            break;
+        }
+        if full {
+            // Some fell out by their outcome.
+            next = last;
+            break;
+        }
+        if started.elapsed() > PATIENCE && at + 1 < windows.len() {
+            next = Some(Behind { ts: window[0], call: 0 });
+            break;
+        }
+    }
+    Ok(Page { items, next: next.map(Behind::cursor) })
+}
+
+/// The place behind a call.
+fn place(item: &Item) -> Option<Behind> {
+    let ts = Timestamp::asked(&item.ts, Timestamp::default())?;
+    Some(Behind { ts, call: u64::from_str_radix(&item.call, 16).ok()? })
+}
+
+/// All that is known of calls, in their order.
+pub(in crate::api) async fn whole_of(
+    api: &Arc<Api>,
+    records: &Questions,
+    keys: &[(u64, u64)],
+) -> Result<Vec<Item>, Problem> {
+    let keys = keys.iter().map(|(ts, call)| Key { ts: *ts, call: *call }).collect();
+    whole(api, records, keys).await
+}
+
+async fn whole(api: &Arc<Api>, records: &Questions, keys: Vec<Key>) -> Result<Vec<Item>, Problem> {
+    let Some(first) = keys.iter().map(|key| key.ts).min() else { return Ok(Vec::new()) };
+    let last = keys.iter().map(|key| key.ts).max().unwrap_or(first);
+    let calls: Vec<_> = keys.iter().map(|key| key.call.to_string()).collect();
+    let calls = calls.join(", ");
+    let rows: Vec<Row> = records
+        .rows(format!(
+            "SELECT {COLUMNS} FROM calls WHERE ts >= {} AND ts <= {} AND call IN ({calls})",
+            in_sql(Timestamp(first)),
+            in_sql(Timestamp(last))
+        ))
+        .await?;
+    let outcomes = outcomes(records, [first, last], &calls).await?;
+    let mut by_key: HashMap<(u64, u64), Item> = rows
+        .into_iter()
+        .map(|row| {
+            let (key, mut item) = ((row.ts, row.call), Item::from(row));
+            if let Some(outcome) = outcomes.get(&key.1) {
+                item.went(outcome);
+            }
+            (key, item)
+        })
+        .collect();
+    let mut items: Vec<_> =
+        keys.iter().filter_map(|key| by_key.remove(&(key.ts, key.call))).collect();
+    label(api, &mut items).await?;
+    Ok(items)
+}
+
+#[derive(Debug, Deserialize)]
+struct Went {
+    #[serde(default)]
+    ts: u64,
+    call: u64,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// The last outcome of each call.
+async fn outcomes(
+    records: &Questions,
+    [first, last]: [u64; 2],
+    calls: &str,
+) -> Result<HashMap<u64, Outcome>, Problem> {
+    let rows: Vec<Went> = records
+        .rows(format!(
+            "SELECT CAST(ts AS BIGINT) AS ts, call, outcome, code, setup_s, duration_s \
+             FROM outcomes WHERE ts >= {} AND ts < {} AND call IN ({calls}) ORDER BY ts",
+            in_sql(Timestamp(first)),
+            in_sql(Timestamp(last.saturating_add(TALK).min(i64::MAX as u64)))
+        ))
+        .await?;
+    Ok(rows.into_iter().map(|went| (went.call, went.outcome)).collect())
+}
+
+/// Says what people said of them.
+pub(in crate::api) async fn label(api: &Arc<Api>, items: &mut [Item]) -> Result<(), Problem> {
+    let Some(path) = api.labels.clone().filter(|path| path.exists()) else { return Ok(()) };
+    let ids: Vec<_> = items.iter().map(|item| item.call_id.clone()).collect();
+    let read = move || {
+        let labels = Labels::open(&path)?;
+        ids.iter()
+            .map(|id| Ok(labels.of(id)?.map(|label| if label.fraud { "fraud" } else { "genuine" })))
+            .collect::<Result<Vec<_>, crate::labels::LabelError>>()
+    };
+    let said = tokio::task::spawn_blocking(read).await;
+    let said = said.map_err(|error| Problem::internal(&error))??;
+    for (item, label) in items.iter_mut().zip(said) {
+        item.label = label;
+    }
+    Ok(())
+}
+
+/// A call in memory, as far as it has come.
+pub(in crate::api) fn item_of(kept: &Kept) -> Item {
+    let mut item = Item::from(&*kept.seen.slot);
+    if let Some(step) = kept.steps.last() {
+        item.went(&step.outcome);
+    }
+    item
+}
+
+/// Calls looked at at a time, with the memory held.
+const AT_ONCE: usize = 2_000;
+
+async fn remembered(
+    api: &Arc<Api>,
+    chosen: &Chosen,
+    role: Role,
+    [since, until]: [Timestamp; 2],
+    behind: Option<Behind>,
+    limit: usize,
+) -> Result<Page<Item>, Problem> {
+    let Some(live) = &api.live else {
+        return Err(Problem::not_found(
+            "there are no records: give --records FOLDER or set records.folder",
+        ));
+    };
+    let (mut items, mut skip) = (Vec::new(), 0);
+    loop {
+        let kept: Vec<Kept> = live.memory().latest().skip(skip).take(AT_ONCE).cloned().collect();
+        let all = kept.len() < AT_ONCE;
+        skip += kept.len();
+        let mut found: Vec<_> = kept
+            .iter()
+            .filter(|kept| {
+                let slot = &kept.seen.slot;
+                let ts = Timestamp(slot.ts);
+                ts >= since
+                    && ts < until
+                    && behind.is_none_or(|behind| (ts, slot.call) < (behind.ts, behind.call))
+            })
+            .map(item_of)
+            .collect();
+        label(api, &mut found).await?;
+        items.extend(found.into_iter().filter(|item| chosen.has(item, role)));
+        if all || items.len() > limit {
+            break;
+        }
+    }
+    // Of one moment, and over several rings, they came in another order.
+    items.sort_by(|a, b| (&b.ts, &b.call).cmp(&(&a.ts, &a.call)));
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = more.then(|| items.last().and_then(place)).flatten();
+    Ok(Page { items, next: next.map(Behind::cursor) })
+}
+
+/// One call, with all that is known.
+pub(in crate::api) async fn detail(
+    State(api): State<Arc<Api>>,
+    Viewer(who): Viewer,
+    Named(asked): Named<String>,
+) -> Result<impl IntoResponse, Problem> {
+    if asked.len() > 1_024 {
+        return Err(Problem::wrong("a Call-ID has 1024 bytes at most here"));
+    }
+    let key = (asked.len() == 16).then(|| u64::from_str_radix(&asked, 16).ok()).flatten();
+    let kept = api.live.as_ref().and_then(|live| {
+        let memory = live.memory();
+        key.and_then(|key| memory.call(key)).or_else(|| memory.call_id(&asked)).cloned()
+    });
+    let mut found = match (&kept, &api.records) {
+        (Some(kept), _) => Found::of(kept),
+        (None, Some(records)) => Found::stored(&api, records, &asked, key).await?,
+        (None, None) => return Err(not_found(&asked)),
+    };
+    label(&api, std::slice::from_mut(&mut found.item)).await?;
+    let masked = who.role.is_masked();
+    let labels = super::labels::of_call(&api, &found.item.call_id, masked).await?;
+    let cases = match &found.item.profile {
+        Some(profile) => super::cases::of_profile(&api, profile).await?,
+        None => Vec::new(),
+    };
+    let spreads = super::spread::spreads(&api).await;
+    let features: Vec<_> = REGISTRY
+        .iter()
+        .zip(&found.features)
+        .map(|(feature, value)| super::spread::told(feature, *value, &spreads))
+        .collect();
+    let headers = kept.as_ref().map(|kept| ladder::headers(&kept.seen, masked));
+    let steps = ladder::steps(&found.item.ts, &found.steps);
+    let item = if masked { found.item.masked() } else { found.item };
+    let mut answer = serde_json::to_value(item).map_err(|error| Problem::internal(&error))?;
+    if let Some(answer) = answer.as_object_mut() {
+        answer.extend([
+            ("features".into(), json!(features)),
+            ("ladder".into(), json!(steps)),
+            ("headers".into(), json!(headers)),
+            ("message_available".into(), json!(kept.is_some())),
+            ("labels".into(), json!(labels)),
+            ("cases".into(), json!(cases)),
+        ]);
+    }
+    Ok(Json(answer))
+}
+
+/// A call that was found, wherever.
+struct Found {
+    item: Item,
+    features: Vec<f32>,
+    steps: Vec<(Timestamp, Outcome)>,
+}
+
+fn not_found(asked: &str) -> Problem {
+    let asked: String = mask::text(asked).chars().take(100).collect();
+    Problem::not_found(format!("there is no call {asked:?}, or none any more"))
+}
+
+impl Found {
+    fn of(kept: &Kept) -> Self {
+        Self {
+            item: item_of(kept),
+            features: kept.seen.slot.features.to_vec(),
+            steps: kept.steps.iter().map(|step| (step.ts, step.outcome.clone())).collect(),
+        }
+    }
+
+    async fn stored(
+        api: &Arc<Api>,
+        records: &Questions,
+        asked: &str,
+        key: Option<u64>,
+    ) -> Result<Self, Problem> {
+        let until = wall().plus(Duration::from_mins(5));
+        let windows = records.work(move |store, _| store.windows(Timestamp(0), until)).await?;
+        let mut condition = format!("call_id = {}", quoted(asked));
+        if let Some(key) = key {
+            condition = format!("(call = {key} OR {condition})");
+        }
+        for [low, high] in windows {
+            let keys: Vec<Key> = records
+                .rows(format!(
+                    "SELECT CAST(ts AS BIGINT) AS ts, call FROM calls \
+                     WHERE ts >= {} AND ts < {} AND {condition} ORDER BY ts DESC LIMIT 1",
+                    in_sql(low),
+                    in_sql(high)
+                ))
+                .await?;
+            let Some(Key { ts, call }) = keys.into_iter().next() else { continue };
+            let mut items = whole(api, records, vec![Key { ts, call }]).await?;
+            let Some(item) = items.pop() else { continue };
+            let features = features(records, ts, call).await?;
+            let steps: Vec<Went> = records
+                .rows(format!(
+                    "SELECT CAST(ts AS BIGINT) AS ts, call, outcome, code, setup_s, duration_s \
+                     FROM outcomes WHERE ts >= {} AND ts < {} AND call = {call} ORDER BY ts LIMIT 16",
+                    in_sql(Timestamp(ts)),
+                    in_sql(Timestamp(ts.saturating_add(TALK).min(i64::MAX as u64)))
+                ))
+                .await?;
+            let steps = steps.into_iter().map(|went| (Timestamp(went.ts), went.outcome)).collect();
+            return Ok(Self { item, features, steps });
+        }
+        Err(not_found(asked))
+    }
+}
+
+/// Features of a stored call; none where they are not kept.
+async fn features(records: &Questions, ts: u64, call: u64) -> Result<Vec<f32>, Problem> {
+    let at = in_sql(Timestamp(ts));
+    let rows: Vec<Value> = records
+        .rows(format!(
+            "SELECT * FROM features WHERE ts >= {at} AND ts <= {at} AND call = {call} LIMIT 1"
+        ))
+        .await?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    let value = |name: &str| row[name].as_f64().map_or(f32::NAN, |value| value as f32);
+    let values: Vec<_> = REGISTRY.iter().map(|feature| value(feature.name)).collect();
+    Ok(if values.iter().all(|value| value.is_nan()) { Vec::new() } else { values })
+}
+
+/// Bytes of a verdict's line at most.
+const LINE: usize = 64 << 10;
+
+/// A verdict by Call-ID without its numbers, for those who see none.
+pub(in crate::api) async fn masked_verdict(
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let who = request.extensions().get::<Principal>();
+    let masked = who.is_none_or(|who| who.role.is_masked());
+    let response = next.run(request).await;
+    if !masked || response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    let wrong = |error: &dyn std::fmt::Display| Problem::internal(error);
+    let bytes = axum::body::to_bytes(body, LINE).await.map_err(|error| wrong(&error))?;
+    let mut line: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+    for name in ["caller", "callee", "from_user", "to_user", "network_number"] {
+        if let Some(Value::String(number)) = line.get_mut(name) {
+            *number = mask::user(number);
+        }
+    }
+    if let Some(Value::String(call_id)) = line.get_mut("call_id") {
+        *call_id = mask::call_id(call_id).into_owned();
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(format!("{line}\n"))))
+}
