@@ -39,7 +39,8 @@ export async function shut() {
 export async function visit(at, { hash = "", token = at.token, dark = true, size = [1440, 900], problems = false }, what) {
   const context = await (await open()).newContext({ viewport: { width: size[0], height: size[1] }, colorScheme: dark ? "dark" : "light", timezoneId: "Europe/London", locale: "en-GB" });
   const page = await context.newPage();
-  page.setDefaultTimeout(REAL ? 30_000 : 10_000);
+  // Two cores may have other work to do.
+  page.setDefaultTimeout(60_000);
   const wrong = [];
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;

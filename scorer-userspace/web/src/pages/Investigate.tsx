@@ -84,7 +84,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
                         <td>
                           <Tags tags={row.tags} most={3} />
                         </td>
-                        <td class="dim" title={time(row.last, true)}>
+                        <td class="dim clip" title={time(row.last, true)}>
                           {ago(row.last)}
                         </td>
                       </tr>
@@ -109,7 +109,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
                       <td>
                         <span class="badge">{each.status}</span>
                       </td>
-                      <td class="dim">{ago(each.changed)}</td>
+                      <td class="dim clip">{ago(each.changed)}</td>
                     </tr>
                   ))}
                 </tbody>

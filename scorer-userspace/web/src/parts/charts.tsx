@@ -22,7 +22,9 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
   const theme = useTheme();
   const [ref, width] = useSize<HTMLDivElement>();
   const plot = useRef<uPlot | null>(null);
-  const shape = lines.map((line) => line.label + line.colour).join();
+  // A line needs two points; fewer are shown as dots.
+  const dots = times.length < 3;
+  const shape = lines.map((line) => line.label + line.colour).join() + dots;
   const data = [times, ...lines.map((line) => line.values)] as uPlot.AlignedData;
   useEffect(() => {
     const element = ref.current;
@@ -38,7 +40,7 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
         // Where nobody points, the last value is told.
         hooks: { setLegend: [(plot) => plot.legend.idx == null && tellLast(plot)] },
         cursor: { y: false, drag: { x: false, y: false } },
-        scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
+        scales: { x: { range: (_, min, max) => (max > min ? [min, max] : [min - 43_200, max + 43_200]) }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
         axes: [
           { ...axis, space: 6 * rem, values: stamps, size: 2.1 * rem },
           { ...axis, size: 3.6 * rem, space: 2.4 * rem, values: (_, splits) => splits.map((v) => brief(v) + unit) },
@@ -51,7 +53,7 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
             width: 1.8,
             ...(line.fill && { fill: faint(colour(line.colour)) }),
             ...(line.dash && { dash: line.dash }),
-            points: { show: false },
+            points: { show: dots, size: 0.6 * rem },
             value: (_: uPlot, v: number | null) => (v == null ? "–" : `${count(v)}${unit}`),
           })),
         ],
