@@ -6,12 +6,12 @@ const names = new Intl.DisplayNames("en", { type: "region" });
 
 /** GB: United Kingdom. What is no code stays as it is. */
 export function country(alpha2: string | null | undefined): string {
-    if (!alpha2) return "unknown";
-    try {
-        return names.of(alpha2) ?? alpha2;
-    } catch {
-        return alpha2;
-    }
+  if (!alpha2) return "unknown";
+  try {
+    return names.of(alpha2) ?? alpha2;
+  } catch {
+    return alpha2;
+  }
 }
 
 /** Numeric code, as in the map, to alpha-2. */
