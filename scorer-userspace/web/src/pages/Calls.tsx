@@ -9,7 +9,7 @@ import { count, LEVELS, seconds, time, words } from "../lib/format";
 import { useLive, useStored } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { say } from "../lib/session";
-import { Empty, Foreign, Score, Skeleton, Tags, Trouble } from "../parts/basics";
+import { Empty, Foreign, Score, Skeleton, Tags, Text, Trouble } from "../parts/basics";
 import { type Column, VirtualTable } from "../parts/VirtualTable";
 
 const PAGE = 200;
@@ -163,16 +163,13 @@ function FilterBar({ filters }: { filters: Filters }): JSX.Element {
   const [wide, setWide] = useState(MORE.some((field) => filters[field]));
   const set = (field: Field, value: string): void => go(link(["calls"], { ...filters, [field]: value.trim() }), true);
   const text = (field: Field, label: string, short = false): JSX.Element => (
-    <input
+    <Text
       key={field}
-      aria-label={label}
-      placeholder={label}
+      label={label}
       class={short ? "short" : ""}
       value={filters[field] ?? ""}
-      maxLength={200}
-      spellcheck={false}
-      data-search={field === "q" || undefined}
-      onChange={(event) => set(field, event.currentTarget.value)}
+      search={field === "q"}
+      done={(value) => set(field, value)}
     />
   );
   const pick = (field: Field, label: string, options: readonly (readonly [string, string])[]): JSX.Element => (

@@ -8,7 +8,7 @@ import { ago, time } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act, doing, useMe } from "../lib/session";
-import { Dialog, Foreign, Panel, Segments, Show, Scroll } from "../parts/basics";
+import { Dialog, Foreign, Panel, Segments, Show, Text, Scroll } from "../parts/basics";
 import { KINDS, ListDialog } from "../parts/dialogs";
 
 export function Lists({ query }: { query: Record<string, string> }): JSX.Element {
@@ -58,14 +58,7 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
               </option>
             ))}
           </select>
-          <input
-            data-search
-            aria-label="Search the lists"
-            placeholder="Search"
-            value={q}
-            maxLength={200}
-            onChange={(event) => set({ q: event.currentTarget.value })}
-          />
+          <Text label="Search the lists" value={q} search done={(value) => set({ q: value })} />
         </div>
         <div class="row">
           <Act onClick={() => setAdding("deny")} class="primary">

@@ -1,7 +1,7 @@
 // Small parts that every page uses.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../api/client";
 import type { Level } from "../api/types";
 import type { Loaded } from "../lib/hooks";
@@ -171,6 +171,31 @@ export function Segments<T extends string>(props: {
         </button>
       ))}
     </span>
+  );
+}
+
+/** A text that counts when it is finished: on Enter, or when the field is left. Meanwhile the page may be drawn again. */
+export function Text(props: {
+  label: string;
+  value: string;
+  done: (value: string) => void;
+  class?: string;
+  search?: boolean | undefined;
+}): JSX.Element {
+  const [draft, setDraft] = useState(props.value);
+  useEffect(() => setDraft(props.value), [props.value]);
+  return (
+    <input
+      aria-label={props.label}
+      placeholder={props.label}
+      class={props.class}
+      value={draft}
+      maxLength={200}
+      spellcheck={false}
+      data-search={props.search || undefined}
+      onInput={(event) => setDraft(event.currentTarget.value)}
+      onChange={(event) => props.done(event.currentTarget.value.trim())}
+    />
   );
 }
 
