@@ -13,7 +13,14 @@ export default defineConfig({
     chunkSizeWarningLimit: 600,
   },
   server: { proxy: { "/v1": "http://127.0.0.1:8601" } },
-  plugins: [{ name: "licences", generateBundle() { this.emitFile({ type: "asset", fileName: "assets/licences.txt", source: licences() }); } }],
+  plugins: [
+    {
+      name: "licences",
+      generateBundle() {
+        this.emitFile({ type: "asset", fileName: "assets/licences.txt", source: licences() });
+      },
+    },
+  ],
 });
 
 /** The licences of all that is built in, which must go along with it. */

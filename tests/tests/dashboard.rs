@@ -75,7 +75,7 @@ fn configured(folder: &Path) -> String {
 fn recorded(folder: &Path, config: &str) {
     let path = |name: &str| folder.join(name).display().to_string();
     let (mix, capture) = (path("mix.toml"), path("calls.pcap"));
-    let start = jiff::Timestamp::now() - Duration::from_hours(5);
+    let start = (jiff::Timestamp::now() - Duration::from_hours(5)).strftime("%FT%TZ");
     // One call in six seconds: 3,000 end about now.
     let text =
         format!("start = \"{start}\"\ncalls_per_second = 0.17\nhours = false\nfraud = 0.08\n");

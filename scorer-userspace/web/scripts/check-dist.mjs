@@ -23,8 +23,12 @@ try {
 
 async function files(folder) {
   const names = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
-  return new Map(await Promise.all(names.map(async (entry) => {
-    const path = join(entry.parentPath, entry.name);
-    return [path.slice(folder.length + 1), await readFile(path)];
-  })));
+  return new Map(
+    await Promise.all(
+      names.map(async (entry) => {
+        const path = join(entry.parentPath, entry.name);
+        return [path.slice(folder.length + 1), await readFile(path)];
+      }),
+    ),
+  );
 }

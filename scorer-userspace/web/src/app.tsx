@@ -62,7 +62,11 @@ function Shell({ me, leave }: { me: Me; leave: () => void }): JSX.Element {
   }, [page]);
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}
+      >
         To the content
       </a>
       <div class="shell">
@@ -87,7 +91,13 @@ function Shell({ me, leave }: { me: Me; leave: () => void }): JSX.Element {
             {me.masked && " · masked"}
           </span>
           <span class="row">
-            <button type="button" class="plain" onClick={() => setTheme(isDark() ? "light" : "dark")} title="Light or dark (t)" key={theme}>
+            <button
+              type="button"
+              class="plain"
+              onClick={() => setTheme(isDark() ? "light" : "dark")}
+              title="Light or dark (t)"
+              key={theme}
+            >
               {isDark() ? "Light" : "Dark"}
             </button>
             <button type="button" class="plain" onClick={() => setHelp(true)} title="Keys (?)">
@@ -102,7 +112,12 @@ function Shell({ me, leave }: { me: Me; leave: () => void }): JSX.Element {
         </header>
         <nav class="nav" aria-label="Pages">
           {PAGES.map((each) => (
-            <a key={each.path} href={link([each.path])} aria-current={each === page ? "page" : undefined} title={`${each.name} (g ${each.key})`}>
+            <a
+              key={each.path}
+              href={link([each.path])}
+              aria-current={each === page ? "page" : undefined}
+              title={`${each.name} (g ${each.key})`}
+            >
               {each.icon}
               <span>{each.name}</span>
             </a>
@@ -144,7 +159,12 @@ function Content({ name, rest, query }: { name: string; rest: string[]; query: R
 
 function Status(): JSX.Element {
   const { state, problem, lost } = useLive();
-  const text = { live: "live", connecting: "connecting", stored: "recorded calls only", down: problem?.title ?? "no live data" }[state];
+  const text = {
+    live: "live",
+    connecting: "connecting",
+    stored: "recorded calls only",
+    down: problem?.title ?? "no live data",
+  }[state];
   return (
     <span class="status" role="status" title={problem?.detail}>
       <i class={`dot ${state}`} />
@@ -154,7 +174,8 @@ function Status(): JSX.Element {
   );
 }
 
-const typing = (target: EventTarget | null): boolean => target instanceof Element && target.closest("input, textarea, select, [contenteditable]") !== null;
+const typing = (target: EventTarget | null): boolean =>
+  target instanceof Element && target.closest("input, textarea, select, [contenteditable]") !== null;
 
 /** g and a letter goes to a page; the others are below, in Help. */
 function useKeys(help: () => void): void {

@@ -10,21 +10,31 @@ import { start } from "../mock/server.mjs";
 export const REAL = process.env.SCORER_URL?.replace(/\/$/, "") ?? null;
 /** Whether calls keep coming in. */
 export const LIVE = !REAL || process.env.SCORER_LIVE === "1";
-export const SCREENSHOTS = process.env.SCORER_SCREENSHOTS ?? fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
+export const SCREENSHOTS =
+  process.env.SCORER_SCREENSHOTS ?? fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
 const CHROMIUM = process.env.SCORER_CHROMIUM ?? "/usr/bin/chromium";
 
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 /** The dashboard with data: `{ url, token, close }`. */
 export async function site(options = {}) {
-  if (REAL && !options.mode) return { url: REAL, token: process.env.SCORER_TOKEN ?? "", viewer: process.env.SCORER_VIEWER_TOKEN ?? null, close: async () => {} };
+  if (REAL && !options.mode)
+    return {
+      url: REAL,
+      token: process.env.SCORER_TOKEN ?? "",
+      viewer: process.env.SCORER_VIEWER_TOKEN ?? null,
+      close: async () => {},
+    };
   const mock = await start(options);
   return { ...mock, token: "admin", viewer: "viewer" };
 }
 
 let browser;
 export async function open() {
-  browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--force-color-profile=srgb"] });
+  browser ??= await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox", "--force-color-profile=srgb"],
+  });
   return browser;
 }
 export async function shut() {
@@ -36,10 +46,22 @@ export async function shut() {
  * Does `what` with a new page. Fails on an error in the console, a refusal by the content security
  * policy, or a request to anywhere else. `problems` allows for failed requests (status 400 and up).
  */
-export async function visit(at, { hash = "", token = at.token, dark = true, size = [1440, 900], problems = false }, what) {
-  const context = await (await open()).newContext({ viewport: { width: size[0], height: size[1] }, colorScheme: dark ? "dark" : "light", timezoneId: "Europe/London", locale: "en-GB" });
+export async function visit(
+  at,
+  { hash = "", token = at.token, dark = true, size = [1440, 900], problems = false },
+  what,
+) {
+  const context = await (
+    await open()
+  ).newContext({
+    viewport: { width: size[0], height: size[1] },
+    colorScheme: dark ? "dark" : "light",
+    timezoneId: "Europe/London",
+    locale: "en-GB",
+  });
   const page = await context.newPage();
-  page.setDefaultTimeout(REAL ? 30_000 : 10_000);
+  // Two cores may have other work to do.
+  page.setDefaultTimeout(60_000);
   const wrong = [];
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;
@@ -54,7 +76,11 @@ export async function visit(at, { hash = "", token = at.token, dark = true, size
     wrong.push(`a dialog: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  if (token) await page.addInitScript((t) => sessionStorage.getItem("scorer.token") ?? sessionStorage.setItem("scorer.token", t), token);
+  if (token)
+    await page.addInitScript(
+      (t) => sessionStorage.getItem("scorer.token") ?? sessionStorage.setItem("scorer.token", t),
+      token,
+    );
   try {
     await page.goto(`${at.url}/${hash}`);
     await what(page);

@@ -91,4 +91,5 @@ export async function send<T>(method: "POST" | "PATCH" | "DELETE", path: string,
 }
 
 /** A part of a path. Twice for dots, which a browser would take for folders. */
-export const part = (text: string): string => encodeURIComponent(text).replace(/^\.+$/, (dots) => "%2E".repeat(dots.length));
+export const part = (text: string): string =>
+  encodeURIComponent(text).replace(/^\.+$/, (dots) => "%2E".repeat(dots.length));

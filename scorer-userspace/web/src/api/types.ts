@@ -172,7 +172,15 @@ export interface ListChange {
 export interface Policy {
   file: string | null;
   text: string;
-  rules: { name: string; comment?: string | null; action: string; response?: number | null; dry_run: boolean; conditions: unknown; hits?: number | null }[];
+  rules: {
+    name: string;
+    comment?: string | null;
+    action: string;
+    response?: number | null;
+    dry_run: boolean;
+    conditions: unknown;
+    hits?: number | null;
+  }[];
   /** Where no rule decides. */
   default?: string | null;
   /** Nothing is acted on. */
@@ -248,7 +256,17 @@ export interface Linked {
 
 export interface Sheet {
   profile: string;
-  timeline: { ts: string; score: number; level?: Level; call?: string; call_id?: string; caller?: string | null; callee?: string | null; outcome?: string | null; action?: string }[];
+  timeline: {
+    ts: string;
+    score: number;
+    level?: Level;
+    call?: string;
+    call_id?: string;
+    caller?: string | null;
+    callee?: string | null;
+    outcome?: string | null;
+    action?: string;
+  }[];
   numbers: { number: string; shown?: number; asserted?: number; withheld?: number; calls?: number }[];
   callees: Counted[];
   countries: Counted[];
@@ -283,7 +301,14 @@ export interface Found {
 export interface Models {
   champion: Model | null;
   challenger: Model | null;
-  trial: { calls: number; agree: number; champion_only: number; challenger_only: number; mean_difference: number; labelled?: { champion: Found; challenger: Found } } | null;
+  trial: {
+    calls: number;
+    agree: number;
+    champion_only: number;
+    challenger_only: number;
+    mean_difference: number;
+    labelled?: { champion: Found; challenger: Found };
+  } | null;
   drift: { feature: string; psi: number }[];
   metrics: Record<string, number>;
 }

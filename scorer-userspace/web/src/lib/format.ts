@@ -61,7 +61,8 @@ export function day(ts: string): string {
   return new Date(ts).toLocaleDateString("en-GB", { day: "2-digit", month: "short" });
 }
 
-export const clockMs = (ts: string): string => `${time(ts, true)}.${String(new Date(ts).getMilliseconds()).padStart(3, "0")}`;
+export const clockMs = (ts: string): string =>
+  `${time(ts, true)}.${String(new Date(ts).getMilliseconds()).padStart(3, "0")}`;
 
 /** 3 min ago. */
 export function ago(ts: string, now = Date.now()): string {

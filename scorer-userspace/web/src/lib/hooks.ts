@@ -35,7 +35,8 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, keys: unkn
       },
       (error: unknown) => {
         if (stop.signal.aborted) return;
-        const problem = error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
+        const problem =
+          error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
         setState((old) => ({ data: old.data, problem, loading: false }));
         rest();
       },

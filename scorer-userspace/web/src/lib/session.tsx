@@ -12,7 +12,15 @@ export const useMe = (): Me => useContext(Session);
 export const may = (me: Me, role: Role): boolean => RANK[me.role] >= RANK[role];
 
 /** A button for those with a role. For others it is dimmed and says why, when pointed at or pressed. */
-export function Act(props: { need?: Role; why?: string | false | null; onClick: () => void; class?: string; title?: string; type?: "button" | "submit"; children: ComponentChildren }): JSX.Element {
+export function Act(props: {
+  need?: Role;
+  why?: string | false | null;
+  onClick: () => void;
+  class?: string;
+  title?: string;
+  type?: "button" | "submit";
+  children: ComponentChildren;
+}): JSX.Element {
   const me = useMe();
   const need = props.need ?? "analyst";
   const why = may(me, need) ? props.why || null : `Needs the role ${need}; you are ${me.role}.`;

@@ -15,7 +15,11 @@ import { CaseDialog, LabelDialog, ListDialog } from "../parts/dialogs";
 import { Features } from "../parts/Features";
 import { Ladder } from "../parts/Ladder";
 
-type Open = { what: "label"; label: "fraud" | "genuine" } | { what: "list"; list: ListName; kind: string; value: string } | { what: "case" } | null;
+type Open =
+  | { what: "label"; label: "fraud" | "genuine" }
+  | { what: "list"; list: ListName; kind: string; value: string }
+  | { what: "case" }
+  | null;
 
 export function CallPage({ id }: { id: string }): JSX.Element {
   const call = useLoad<CallDetail>((signal) => get(`calls/${part(id)}`, {}, signal), [id]);
@@ -46,7 +50,11 @@ export function CallPage({ id }: { id: string }): JSX.Element {
           <div class="grid">
             <div class="stack s7">
               <Panel title="Why this score">
-                {data.reasons.length ? <Reasons reasons={data.reasons} /> : <Empty title="No reasons">The model gave none.</Empty>}
+                {data.reasons.length ? (
+                  <Reasons reasons={data.reasons} />
+                ) : (
+                  <Empty title="No reasons">The model gave none.</Empty>
+                )}
                 <p class="dim note">Log-odds: bars to the right raise the score, to the left they lower it.</p>
               </Panel>
               <Panel title="Headers of the INVITE" class="grow" flush>
@@ -58,11 +66,19 @@ export function CallPage({ id }: { id: string }): JSX.Element {
                 <What call={data} />
               </Panel>
               <Panel title="Messages" class="grow">
-                {data.ladder.length ? <Ladder steps={data.ladder} source={data.source} destination={data.destination} /> : <Empty title="No messages">None of this dialog is known.</Empty>}
+                {data.ladder.length ? (
+                  <Ladder steps={data.ladder} source={data.source} destination={data.destination} />
+                ) : (
+                  <Empty title="No messages">None of this dialog is known.</Empty>
+                )}
               </Panel>
             </div>
             <Panel title="Features" flush>
-              {data.features.length ? <Features features={data.features} /> : <Empty title="No features">They are not recorded (records.features).</Empty>}
+              {data.features.length ? (
+                <Features features={data.features} />
+              ) : (
+                <Empty title="No features">They are not recorded (records.features).</Empty>
+              )}
             </Panel>
             <Panel title="Labels and cases" flush>
               <Given call={data} />
@@ -88,7 +104,8 @@ function Follow({ call, changed }: { call: CallDetail; changed: () => void }): n
 
 function Head({ call, open, masked }: { call: CallDetail; open: (what: Open) => void; masked: boolean }): JSX.Element {
   const unmasked = masked && "Numbers are masked for you.";
-  const deny = (kind: string, value: string | null) => (): void => open({ what: "list", list: "deny", kind, value: value ?? "" });
+  const deny = (kind: string, value: string | null) => (): void =>
+    open({ what: "list", list: "deny", kind, value: value ?? "" });
   return (
     <section class="panel head">
       <div class="verdict">
@@ -101,25 +118,41 @@ function Head({ call, open, masked }: { call: CallDetail; open: (what: Open) => 
             <Foreign text={call.caller} /> <span class="dim">→</span> <Foreign text={call.callee} />
           </div>
           <div class="dim">
-            {time(call.ts, true)} · <Foreign text={call.trunk ?? "no known trunk"} /> · {country(call.caller_country)} → {country(call.callee_country)}
+            {time(call.ts, true)} · <Foreign text={call.trunk ?? "no known trunk"} /> · {country(call.caller_country)} →{" "}
+            {country(call.callee_country)}
           </div>
           <Tags tags={call.tags} />
         </div>
         <div class="push acts">
           <div class="row">
             {call.label && <span class={`badge ${call.label}`}>labelled {call.label}</span>}
-            <Act class={call.label === "fraud" ? "" : "danger"} why={call.label === "fraud" && "It has this label."} onClick={() => open({ what: "label", label: "fraud" })} title="f">
+            <Act
+              class={call.label === "fraud" ? "" : "danger"}
+              why={call.label === "fraud" && "It has this label."}
+              onClick={() => open({ what: "label", label: "fraud" })}
+              title="f"
+            >
               Fraud
             </Act>
-            <Act why={call.label === "genuine" && "It has this label."} onClick={() => open({ what: "label", label: "genuine" })} title="n">
+            <Act
+              why={call.label === "genuine" && "It has this label."}
+              onClick={() => open({ what: "label", label: "genuine" })}
+              title="n"
+            >
               Genuine
             </Act>
           </div>
           <div class="row">
-            <Act why={unmasked || (!/\d/.test(call.caller ?? "") && "No number is shown.")} onClick={deny("number", call.caller)}>
+            <Act
+              why={unmasked || (!/\d/.test(call.caller ?? "") && "No number is shown.")}
+              onClick={deny("number", call.caller)}
+            >
               Deny number
             </Act>
-            <Act why={unmasked || (!/\d/.test(call.caller ?? "") && "No number is shown.")} onClick={() => open({ what: "list", list: "allow", kind: "number", value: call.caller ?? "" })}>
+            <Act
+              why={unmasked || (!/\d/.test(call.caller ?? "") && "No number is shown.")}
+              onClick={() => open({ what: "list", list: "allow", kind: "number", value: call.caller ?? "" })}
+            >
               Allow number
             </Act>
             <Act onClick={deny("source", call.source.replace(/^\[?(.*?)\]?:\d+$/, "$1"))}>Deny source</Act>
@@ -135,7 +168,12 @@ function Head({ call, open, masked }: { call: CallDetail; open: (what: Open) => 
 }
 
 function What({ call }: { call: CallDetail }): JSX.Element {
-  const outcome = [call.outcome && words(call.outcome), call.code, call.setup_s !== null && `answered after ${seconds(call.setup_s)}`, call.duration_s !== null && `talk ${seconds(call.duration_s)}`];
+  const outcome = [
+    call.outcome && words(call.outcome),
+    call.code,
+    call.setup_s !== null && `answered after ${seconds(call.setup_s)}`,
+    call.duration_s !== null && `talk ${seconds(call.duration_s)}`,
+  ];
   const asserted = call.network_number !== null && call.network_number !== call.caller;
   return (
     <Facts
@@ -189,7 +227,11 @@ function What({ call }: { call: CallDetail }): JSX.Element {
 
 function Headers({ call }: { call: CallDetail }): JSX.Element {
   if (!call.headers) {
-    return <Empty title="The INVITE is no longer in memory">Only the latest are kept. Features and reasons below were computed from it.</Empty>;
+    return (
+      <Empty title="The INVITE is no longer in memory">
+        Only the latest are kept. Features and reasons below were computed from it.
+      </Empty>
+    );
   }
   return (
     <Scroll label="Headers">
@@ -213,7 +255,8 @@ function Headers({ call }: { call: CallDetail }): JSX.Element {
 }
 
 function Given({ call }: { call: CallDetail }): JSX.Element {
-  if (!call.labels.length && !call.cases.length) return <Empty title="No labels yet">Say what the call was: f for fraud, n for genuine.</Empty>;
+  if (!call.labels.length && !call.cases.length)
+    return <Empty title="No labels yet">Say what the call was: f for fraud, n for genuine.</Empty>;
   return (
     <table>
       <tbody>

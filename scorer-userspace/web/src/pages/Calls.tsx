@@ -9,7 +9,7 @@ import { count, LEVELS, seconds, time, words } from "../lib/format";
 import { useLive, useStored } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { say } from "../lib/session";
-import { Empty, Foreign, Score, Skeleton, Tags, Trouble } from "../parts/basics";
+import { Empty, Foreign, Score, Skeleton, Tags, Text, Trouble } from "../parts/basics";
 import { type Column, VirtualTable } from "../parts/VirtualTable";
 
 const PAGE = 200;
@@ -26,9 +26,17 @@ export const COLUMNS: Column<Call>[] = [
   { name: "Tags", width: "minmax(12.5rem, 1.4fr)", cell: (call) => <Tags tags={call.tags} most={2} plain /> },
   { name: "First reason", width: "minmax(9rem, 2.2fr)", cell: (call) => <First call={call} /> },
   { name: "Action", width: "6.4rem", cell: (call) => <Done call={call} /> },
-  { name: "Outcome", width: "5.8rem", cell: (call) => (call.outcome ? words(call.outcome) : <span class="dim">–</span>) },
+  {
+    name: "Outcome",
+    width: "5.8rem",
+    cell: (call) => (call.outcome ? words(call.outcome) : <span class="dim">–</span>),
+  },
   { name: "Talk", width: "3.8rem", num: true, cell: (call) => seconds(call.duration_s) },
-  { name: "Label", width: "5rem", cell: (call) => call.label && <span class={`badge ${call.label}`}>{call.label}</span> },
+  {
+    name: "Label",
+    width: "5rem",
+    cell: (call) => call.label && <span class={`badge ${call.label}`}>{call.label}</span>,
+  },
 ];
 
 /** The first reason; what speaks for a call is no news. */
@@ -42,7 +50,12 @@ function First({ call }: { call: Call }): JSX.Element {
 }
 
 function Done({ call }: { call: Call }): JSX.Element {
-  if (call.would) return <span class="dim" title="The policy observes only">would {call.would}</span>;
+  if (call.would)
+    return (
+      <span class="dim" title="The policy observes only">
+        would {call.would}
+      </span>
+    );
   return <span title={call.rule ?? undefined}>{call.action}</span>;
 }
 
@@ -55,7 +68,9 @@ export function Calls({ query }: { query: Record<string, string> }): JSX.Element
   const stream = paused ?? streamed;
   const rows = useMemo(() => {
     // What streamed in has the latest outcome, and comes first where it was loaded as well.
-    const all = new Map([...stream.filter((call) => fits(call, filters)), ...past.rows].reverse().map((call) => [call.call, call]));
+    const all = new Map(
+      [...stream.filter((call) => fits(call, filters)), ...past.rows].reverse().map((call) => [call.call, call]),
+    );
     return [...all.values()].sort((a, b) => (a.ts < b.ts ? 1 : a.ts > b.ts ? -1 : 0));
   }, [stream, stream.length, stream[0], past.rows, key]);
   const waiting = past.loading && rows.length === 0;
@@ -89,7 +104,9 @@ export function Calls({ query }: { query: Record<string, string> }): JSX.Element
             ) : (
               !past.problem && (
                 <Empty title="No calls">
-                  {Object.keys(filters).length ? "None fits these filters. " : "None is recorded yet; what comes in shows here by itself. "}
+                  {Object.keys(filters).length
+                    ? "None fits these filters. "
+                    : "None is recorded yet; what comes in shows here by itself. "}
                   {Object.keys(filters).length > 0 && <a href={link(["calls"])}>Take the filters away</a>}
                 </Empty>
               )
@@ -115,7 +132,8 @@ function usePast(filters: Filters) {
       try {
         let page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor }, signal);
         // A page may be empty though there are more: the server looked long enough.
-        while (!page.items.length && page.next) page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor: page.next }, signal);
+        while (!page.items.length && page.next)
+          page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor: page.next }, signal);
         setRows((old) => (cursor ? [...old, ...page.items] : page.items));
         setNext(page.next);
         setProblem(null);
@@ -145,20 +163,22 @@ function FilterBar({ filters }: { filters: Filters }): JSX.Element {
   const [wide, setWide] = useState(MORE.some((field) => filters[field]));
   const set = (field: Field, value: string): void => go(link(["calls"], { ...filters, [field]: value.trim() }), true);
   const text = (field: Field, label: string, short = false): JSX.Element => (
-    <input
+    <Text
       key={field}
-      aria-label={label}
-      placeholder={label}
+      label={label}
       class={short ? "short" : ""}
       value={filters[field] ?? ""}
-      maxLength={200}
-      spellcheck={false}
-      data-search={field === "q" || undefined}
-      onChange={(event) => set(field, event.currentTarget.value)}
+      search={field === "q"}
+      done={(value) => set(field, value)}
     />
   );
   const pick = (field: Field, label: string, options: readonly (readonly [string, string])[]): JSX.Element => (
-    <select key={field} aria-label={label} value={filters[field] ?? ""} onChange={(event) => set(field, event.currentTarget.value)}>
+    <select
+      key={field}
+      aria-label={label}
+      value={filters[field] ?? ""}
+      onChange={(event) => set(field, event.currentTarget.value)}
+    >
       <option value="">{label}</option>
       {options.map(([value, name]) => (
         <option key={value} value={value}>
@@ -171,8 +191,18 @@ function FilterBar({ filters }: { filters: Filters }): JSX.Element {
   return (
     <form class="filters" role="search" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
       {text("q", "Number or Call-ID")}
-      {pick("since", "Any time", [["15m", "last 15 min"], ["1h", "last hour"], ["24h", "last 24 h"], ["7d", "last 7 days"], ["30d", "last 30 days"]])}
-      {pick("level", "Any level", LEVELS.slice(1).map((level): [string, string] => [level, level === "critical" ? level : `${level} or above`]))}
+      {pick("since", "Any time", [
+        ["15m", "last 15 min"],
+        ["1h", "last hour"],
+        ["24h", "last 24 h"],
+        ["7d", "last 7 days"],
+        ["30d", "last 30 days"],
+      ])}
+      {pick(
+        "level",
+        "Any level",
+        LEVELS.slice(1).map((level): [string, string] => [level, level === "critical" ? level : `${level} or above`]),
+      )}
       {pick("tag", "Any tag", plain(TAGS))}
       {text("caller", "Caller")}
       {text("country", "From (GB)", true)}
@@ -215,7 +245,8 @@ const BUILT_IN: View[] = [
 function Views({ filters }: { filters: Filters }): JSX.Element {
   const [own, setOwn] = useStored<View[]>("scorer.views", []);
   const [name, setName] = useState<string | null>(null);
-  const same = (view: View): boolean => JSON.stringify(chosen(view.filters as Record<string, string>)) === JSON.stringify(filters);
+  const same = (view: View): boolean =>
+    JSON.stringify(chosen(view.filters as Record<string, string>)) === JSON.stringify(filters);
   const known = [...BUILT_IN, ...own].some(same);
   const save = (event: Event): void => {
     event.preventDefault();
@@ -235,7 +266,11 @@ function Views({ filters }: { filters: Filters }): JSX.Element {
       {own.map((view) => (
         <span class="view" key={view.name} data-on={same(view)}>
           <a href={link(["calls"], view.filters)}>{view.name}</a>
-          <button type="button" aria-label={`Delete the view ${view.name}`} onClick={() => setOwn(own.filter((each) => each !== view))}>
+          <button
+            type="button"
+            aria-label={`Delete the view ${view.name}`}
+            onClick={() => setOwn(own.filter((each) => each !== view))}
+          >
             ×
           </button>
         </span>
@@ -248,7 +283,14 @@ function Views({ filters }: { filters: Filters }): JSX.Element {
         )
       ) : (
         <form class="row" onSubmit={save}>
-          <input aria-label="Name of the view" placeholder="Name of the view" autofocus value={name} maxLength={40} onInput={(event) => setName(event.currentTarget.value)} />
+          <input
+            aria-label="Name of the view"
+            placeholder="Name of the view"
+            autofocus
+            value={name}
+            maxLength={40}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
           <button type="submit">Save</button>
           <button type="button" class="plain" onClick={() => setName(null)}>
             Cancel

@@ -50,7 +50,11 @@ export function CasePage({ name }: { name: string }): JSX.Element {
               ]}
             />
             <div class="row acts-below">
-              <NextCall key={data.changed} now={data.next_call} onSet={may(me, "analyst") ? (next) => void change({ next_call: next }, "Live within a second.") : null} />
+              <NextCall
+                key={data.changed}
+                now={data.next_call}
+                onSet={may(me, "analyst") ? (next) => void change({ next_call: next }, "Live within a second.") : null}
+              />
               {data.status === "closed" ? (
                 <Act onClick={() => void change({ status: "open" }, "The case is open again.")}>Open again</Act>
               ) : (
@@ -66,7 +70,14 @@ export function CasePage({ name }: { name: string }): JSX.Element {
                 if (note.trim()) void change({ note: note.trim() }, "Noted.").then(() => setNote(""));
               }}
             >
-              <textarea rows={2} aria-label="A note" placeholder="A note" maxLength={2000} value={note} onInput={(event) => setNote(event.currentTarget.value)} />
+              <textarea
+                rows={2}
+                aria-label="A note"
+                placeholder="A note"
+                maxLength={2000}
+                value={note}
+                onInput={(event) => setNote(event.currentTarget.value)}
+              />
               <div class="row end">
                 <Act type="submit" onClick={() => {}} why={!note.trim() && "Write something first."}>
                   Add the note

@@ -22,7 +22,9 @@ export function Consortium(): JSX.Element {
       {({ members = [], ...rest }) => (
         <div class="grid">
           <Panel title="State" class="s4">
-            <Facts of={Object.entries(rest).map(([key, value]) => [words(key), <Foreign key={key} text={said(value)} />])} />
+            <Facts
+              of={Object.entries(rest).map(([key, value]) => [words(key), <Foreign key={key} text={said(value)} />])}
+            />
           </Panel>
           <Panel title="Members" class="s8" flush>
             {members.length === 0 ? <Empty title="No members yet" /> : <Members of={members} />}

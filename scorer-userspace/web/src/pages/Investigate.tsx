@@ -35,14 +35,39 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
           if (asked) go(link(["investigate", asked]));
         }}
       >
-        <input ref={field} data-search aria-label="Number, Call-ID or profile" placeholder="Number, Call-ID or profile: who is behind it?" maxLength={512} spellcheck={false} />
+        <input
+          ref={field}
+          data-search
+          aria-label="Number, Call-ID or profile"
+          placeholder="Number, Call-ID or profile: who is behind it?"
+          maxLength={512}
+          spellcheck={false}
+        />
         <button type="submit" class="primary">
           Investigate
         </button>
       </form>
       <div class="grid">
-        <Panel title="Profiles" class="s8" flush tools={<Segments label="Order" value={order} options={ORDERS} onChange={(next) => go(link(["investigate"], { order: next }), true)} />}>
-          <Show of={profiles} lines={12} empty={(data) => data.items.length === 0} emptyTitle="No profiles" emptyText="They are made from calls; none was recorded yet.">
+        <Panel
+          title="Profiles"
+          class="s8"
+          flush
+          tools={
+            <Segments
+              label="Order"
+              value={order}
+              options={ORDERS}
+              onChange={(next) => go(link(["investigate"], { order: next }), true)}
+            />
+          }
+        >
+          <Show
+            of={profiles}
+            lines={12}
+            empty={(data) => data.items.length === 0}
+            emptyTitle="No profiles"
+            emptyText="They are made from calls; none was recorded yet."
+          >
             {(data) => (
               <Scroll label="Profiles" class="tall">
                 <table>
@@ -84,7 +109,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
                         <td>
                           <Tags tags={row.tags} most={3} />
                         </td>
-                        <td class="dim" title={time(row.last, true)}>
+                        <td class="dim clip" title={time(row.last, true)}>
                           {ago(row.last)}
                         </td>
                       </tr>
@@ -96,7 +121,12 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
           </Show>
         </Panel>
         <Panel title="Cases" class="s4" flush tools={<Act onClick={() => setOpening(true)}>Open a case</Act>}>
-          <Show of={cases} empty={(data) => data.items.length === 0} emptyTitle="No cases" emptyText="Open one from a profile or a call, to follow a fraudster over changing numbers.">
+          <Show
+            of={cases}
+            empty={(data) => data.items.length === 0}
+            emptyTitle="No cases"
+            emptyText="Open one from a profile or a call, to follow a fraudster over changing numbers."
+          >
             {(data) => (
               <table>
                 <tbody>
@@ -109,7 +139,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
                       <td>
                         <span class="badge">{each.status}</span>
                       </td>
-                      <td class="dim">{ago(each.changed)}</td>
+                      <td class="dim clip">{ago(each.changed)}</td>
                     </tr>
                   ))}
                 </tbody>

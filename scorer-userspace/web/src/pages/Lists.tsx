@@ -8,13 +8,16 @@ import { ago, time } from "../lib/format";
 import { useLoad } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act, doing, useMe } from "../lib/session";
-import { Dialog, Foreign, Panel, Segments, Show, Scroll } from "../parts/basics";
+import { Dialog, Foreign, Panel, Segments, Show, Text, Scroll } from "../parts/basics";
 import { KINDS, ListDialog } from "../parts/dialogs";
 
 export function Lists({ query }: { query: Record<string, string> }): JSX.Element {
   const { list = "", kind = "", q = "" } = query;
   const me = useMe();
-  const entries = useLoad<Page<ListEntry>>((signal) => get("lists", { list, kind, q, limit: 500 }, signal), [list, kind, q]);
+  const entries = useLoad<Page<ListEntry>>(
+    (signal) => get("lists", { list, kind, q, limit: 500 }, signal),
+    [list, kind, q],
+  );
   const trail = useLoad<Page<ListChange>>((signal) => get("lists/audit", { limit: 50 }, signal), []);
   const [adding, setAdding] = useState<ListName | null>(null);
   const [removing, setRemoving] = useState<ListEntry | null>(null);
@@ -25,7 +28,13 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
   };
   const remove = async (entry: ListEntry): Promise<void> => {
     setRemoving(null);
-    if (await doing(send("DELETE", `lists/${part(entry.list)}/${part(entry.kind)}/${part(entry.value)}`), "Removed. Live within a second.")) changed();
+    if (
+      await doing(
+        send("DELETE", `lists/${part(entry.list)}/${part(entry.kind)}/${part(entry.value)}`),
+        "Removed. Live within a second.",
+      )
+    )
+      changed();
   };
   return (
     <div class="stack">
@@ -49,7 +58,7 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
               </option>
             ))}
           </select>
-          <input data-search aria-label="Search the lists" placeholder="Search" value={q} maxLength={200} onChange={(event) => set({ q: event.currentTarget.value })} />
+          <Text label="Search the lists" value={q} search done={(value) => set({ q: value })} />
         </div>
         <div class="row">
           <Act onClick={() => setAdding("deny")} class="primary">
@@ -59,7 +68,14 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
         </div>
       </div>
       <Panel title="Entries" flush>
-        <Show of={entries} empty={(data) => data.items.length === 0} emptyTitle="No entries" emptyText={list || kind || q ? "None fits." : "Nobody is allowed or denied; the model and the policy decide alone."}>
+        <Show
+          of={entries}
+          empty={(data) => data.items.length === 0}
+          emptyTitle="No entries"
+          emptyText={
+            list || kind || q ? "None fits." : "Nobody is allowed or denied; the model and the policy decide alone."
+          }
+        >
           {(data) => (
             <Scroll label="Entries" class="tall">
               <table>
@@ -94,7 +110,11 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
                       </td>
                       <td class="dim">{entry.expires ? time(entry.expires, true) : "for ever"}</td>
                       <td class="num">
-                        <Act class="link" why={me.masked && /\*/.test(entry.value) && "Numbers are masked for you."} onClick={() => setRemoving(entry)}>
+                        <Act
+                          class="link"
+                          why={me.masked && /\*/.test(entry.value) && "Numbers are masked for you."}
+                          onClick={() => setRemoving(entry)}
+                        >
                           Remove
                         </Act>
                       </td>
@@ -107,7 +127,12 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
         </Show>
       </Panel>
       <Panel title="Who changed what" flush>
-        <Show of={trail} empty={(data) => data.items.length === 0} emptyTitle="No changes yet" emptyText="Every change is kept here.">
+        <Show
+          of={trail}
+          empty={(data) => data.items.length === 0}
+          emptyTitle="No changes yet"
+          emptyText="Every change is kept here."
+        >
           {(data) => (
             <Scroll label="Changes">
               <table>

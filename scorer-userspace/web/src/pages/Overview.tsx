@@ -27,7 +27,10 @@ const LATEST = 7;
 /** The key of calls that have none. */
 const NONE = "none";
 
-const report = (by: string, since: string, more: Record<string, string> = {}) => (signal: AbortSignal) => get<Report>(`reports/${by}`, { since, limit: "200", ...more }, signal);
+const report =
+  (by: string, since: string, more: Record<string, string> = {}) =>
+  (signal: AbortSignal) =>
+    get<Report>(`reports/${by}`, { since, limit: "200", ...more }, signal);
 
 export function Overview({ query }: { query: Record<string, string> }): JSX.Element {
   const since = WINDOWS.find(([key]) => key === query.since)?.[0] ?? "1h";
@@ -45,7 +48,12 @@ export function Overview({ query }: { query: Record<string, string> }): JSX.Elem
     <div class="stack">
       <div class="row between">
         <span class="dim">Charts show the last {WINDOWS.find(([key]) => key === since)?.[1]}, tiles this moment.</span>
-        <Segments label="Time span" value={since} options={WINDOWS} onChange={(next) => go(link(["overview"], { since: next }), true)} />
+        <Segments
+          label="Time span"
+          value={since}
+          options={WINDOWS}
+          onChange={(next) => go(link(["overview"], { since: next }), true)}
+        />
       </div>
       <Tiles over={over.data} minutes={MINUTES[since]} />
       <div class="grid">
@@ -69,7 +77,13 @@ export function Overview({ query }: { query: Record<string, string> }): JSX.Elem
                           </a>
                         </td>
                         <td class="num">{count(by[level] ?? 0)}</td>
-                        <td class="num dim">{percent(by[level] ?? 0, Object.values(by).reduce((a, b) => a + b, 0), 2)}</td>
+                        <td class="num dim">
+                          {percent(
+                            by[level] ?? 0,
+                            Object.values(by).reduce((a, b) => a + b, 0),
+                            2,
+                          )}
+                        </td>
                       </tr>
                     ))}
                   </tbody>
@@ -100,17 +114,43 @@ export function Overview({ query }: { query: Record<string, string> }): JSX.Elem
         <LatestHigh />
         <Panel title="Top reasons" class="s5">
           <Show of={reasons} {...none} lines={8}>
-            {(data) => <Bars wide rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: words(row.key), title: row.text ?? row.key }))} figures={highOf} />}
+            {(data) => (
+              <Bars
+                wide
+                rows={data.rows
+                  .slice(0, 10)
+                  .map((row) => ({ ...row, name: words(row.key), title: row.text ?? row.key }))}
+                figures={highOf}
+              />
+            )}
           </Show>
         </Panel>
         <Panel title="Tags" class="s3">
           <Show of={tags} {...none} lines={8}>
-            {(data) => <Bars rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: row.key, href: link(["calls"], { tag: row.key, since }) }))} figures={highOf} />}
+            {(data) => (
+              <Bars
+                rows={data.rows.slice(0, 10).map((row) => ({
+                  ...row,
+                  name: row.key,
+                  href: link(["calls"], { tag: row.key, since }),
+                }))}
+                figures={highOf}
+              />
+            )}
           </Show>
         </Panel>
         <Panel title="Trunks" class="s4">
           <Show of={trunks} {...none} lines={8}>
-            {(data) => <Bars rows={data.rows.slice(0, 10).map((row) => ({ ...row, name: row.key === NONE ? "no known trunk" : <Foreign text={row.key} />, ...(row.key !== NONE && { href: link(["calls"], { trunk: row.key, since }) }) }))} figures={highOf} />}
+            {(data) => (
+              <Bars
+                rows={data.rows.slice(0, 10).map((row) => ({
+                  ...row,
+                  name: row.key === NONE ? "no known trunk" : <Foreign text={row.key} />,
+                  ...(row.key !== NONE && { href: link(["calls"], { trunk: row.key, since }) }),
+                }))}
+                figures={highOf}
+              />
+            )}
           </Show>
         </Panel>
       </div>
@@ -139,34 +179,84 @@ function Tiles({ over, minutes }: { over: Report | null; minutes: number }): JSX
   const { rates, state } = useLive();
   const buckets = over?.rows ?? [];
   const average = (pick: (row: Report["rows"][number]) => number): string | undefined =>
-    state === "stored" && buckets.length ? figure(buckets.reduce((sum, row) => sum + pick(row), 0) / buckets.length / minutes) : undefined;
+    state === "stored" && buckets.length
+      ? figure(buckets.reduce((sum, row) => sum + pick(row), 0) / buckets.length / minutes)
+      : undefined;
   const last = rates.at(-1);
   // A second without a call has no latency.
   const quick = rates.findLast((each) => each.latency_us.p50 !== null)?.latency_us;
   const recent = rates.slice(-300);
   const dropped = last && rates[0] ? last.drops - rates[0].drops : 0;
-  const waiting = { live: "waiting for the first second", connecting: "connecting", down: "no live data", stored: "average of recorded calls" }[state];
+  const waiting = {
+    live: "waiting for the first second",
+    connecting: "connecting",
+    down: "no live data",
+    stored: "average of recorded calls",
+  }[state];
   return (
     <div class="grid tiles">
-      <Tile what="Calls a minute" value={last ? count(Math.round(last.calls_per_min)) : average((row) => row.calls)} more={last ? `${count(last.active)} in progress` : waiting}>
+      <Tile
+        what="Calls a minute"
+        value={last ? count(Math.round(last.calls_per_min)) : average((row) => row.calls)}
+        more={last ? `${count(last.active)} in progress` : waiting}
+      >
         <Spark values={last ? recent.map((each) => each.calls_per_min) : buckets.map((row) => row.calls)} />
       </Tile>
-      <Tile what="High risk a minute" value={last ? count(Math.round(last.high_per_min)) : average((row) => row.high)} more={last ? `${percent(last.high_per_min, last.calls_per_min)} of calls` : waiting}>
-        <Spark values={last ? recent.map((each) => each.high_per_min) : buckets.map((row) => row.high)} token="--high" />
+      <Tile
+        what="High risk a minute"
+        value={last ? count(Math.round(last.high_per_min)) : average((row) => row.high)}
+        more={last ? `${percent(last.high_per_min, last.calls_per_min)} of calls` : waiting}
+      >
+        <Spark
+          values={last ? recent.map((each) => each.high_per_min) : buckets.map((row) => row.high)}
+          token="--high"
+        />
       </Tile>
-      <Tile what="Verdict latency" value={quick && latency(1000 * (quick.p50 ?? 0)).split(" ")[0]} unit={quick ? `${latency(1000 * (quick.p50 ?? 0)).split(" ")[1]} median` : ""} more={quick ? `99 % within ${latency(1000 * (quick.p99 ?? 0))}` : last ? "no call yet" : state === "stored" ? "nothing is scored here" : waiting}>
+      <Tile
+        what="Verdict latency"
+        value={quick && latency(1000 * (quick.p50 ?? 0)).split(" ")[0]}
+        unit={quick ? `${latency(1000 * (quick.p50 ?? 0)).split(" ")[1]} median` : ""}
+        more={
+          quick
+            ? `99 % within ${latency(1000 * (quick.p99 ?? 0))}`
+            : last
+              ? "no call yet"
+              : state === "stored"
+                ? "nothing is scored here"
+                : waiting
+        }
+      >
         <Spark values={recent.flatMap((each) => each.latency_us.p99 ?? [])} token="--dim" />
       </Tile>
       <section class="panel tile s3 drops">
         <span class="what">Drops</span>
-        <Gauge value={Math.log10(1 + (last?.drops ?? 0))} most={6} text={last ? brief(last.drops) : "–"} token={last?.drops ? "--critical" : "--ok"} />
-        <span class="more">{last ? (last.drops ? `${count(dropped)} since this page was opened` : "nothing was dropped") : state === "stored" ? "nothing is scored here" : waiting}</span>
+        <Gauge
+          value={Math.log10(1 + (last?.drops ?? 0))}
+          most={6}
+          text={last ? brief(last.drops) : "–"}
+          token={last?.drops ? "--critical" : "--ok"}
+        />
+        <span class="more">
+          {last
+            ? last.drops
+              ? `${count(dropped)} since this page was opened`
+              : "nothing was dropped"
+            : state === "stored"
+              ? "nothing is scored here"
+              : waiting}
+        </span>
       </section>
     </div>
   );
 }
 
-function Tile(props: { what: string; value: string | undefined; unit?: string; more: string; children: JSX.Element }): JSX.Element {
+function Tile(props: {
+  what: string;
+  value: string | undefined;
+  unit?: string;
+  more: string;
+  children: JSX.Element;
+}): JSX.Element {
   return (
     <section class="panel tile s3" aria-label={props.what}>
       <span class="what">{props.what}</span>
@@ -215,20 +305,36 @@ function Rate({ report: { rows, since, until }, minutes }: { report: Report; min
   );
 }
 
-function Countries({ report: { rows }, measure, since }: { report: Report; measure: "calls" | "high"; since: string }): JSX.Element {
+function Countries({
+  report: { rows },
+  measure,
+  since,
+}: {
+  report: Report;
+  measure: "calls" | "high";
+  since: string;
+}): JSX.Element {
   const pick = (code: string): void => go(link(["calls"], { country: code, since }));
   const sorted = [...rows].sort((a, b) => b[measure] - a[measure] || b.calls - a.calls);
   return (
     <div class="split-map">
       <WorldMap
         token={measure === "high" ? "--high" : "--accent"}
-        lands={rows.map((row) => ({ code: row.key, value: row[measure], text: `${count(row.calls)} calls, ${count(row.high)} of high risk` }))}
+        lands={rows.map((row) => ({
+          code: row.key,
+          value: row[measure],
+          text: `${count(row.calls)} calls, ${count(row.high)} of high risk`,
+        }))}
         onPick={pick}
       />
       <Bars
         rows={sorted.slice(0, 11).map((row) => {
           const known = /^[A-Z]{2}$/.test(row.key);
-          return { ...row, name: country(known ? row.key : null), ...(known && { href: link(["calls"], { country: row.key, since }) }) };
+          return {
+            ...row,
+            name: country(known ? row.key : null),
+            ...(known && { href: link(["calls"], { country: row.key, since }) }),
+          };
         })}
         figures={highOf}
       />
@@ -244,7 +350,12 @@ function LatestHigh(): JSX.Element {
   const known = new Set(streamed.map((call) => call.call));
   return (
     <Panel title="Latest of high risk" class="s4" tools={<a href={link(["calls"], { level: "high" })}>all</a>} flush>
-      <Show of={stored} empty={(data) => !data.items.length && !streamed.length} emptyTitle="No calls of high risk" emptyText="None is recorded.">
+      <Show
+        of={stored}
+        empty={(data) => !data.items.length && !streamed.length}
+        emptyTitle="No calls of high risk"
+        emptyText="None is recorded."
+      >
         {(data) => (
           <table class="latest">
             <tbody>
@@ -252,26 +363,26 @@ function LatestHigh(): JSX.Element {
                 .sort((a, b) => b.ts.localeCompare(a.ts))
                 .slice(0, LATEST)
                 .map((call) => (
-                <tr key={call.call}>
-                  <td>
-                    <Score score={call.score} level={call.level} />
-                  </td>
-                  <td>
-                    <div class="clip">
-                      <a href={link(["calls", call.call])}>
-                        <Foreign text={call.caller} />
-                      </a>
-                    </div>
-                    <div class="dim clip">{call.reasons[0]?.text}</div>
-                  </td>
-                  <td class="num dim">
-                    {time(call.ts)}
-                    <div>
-                      <Tags tags={call.tags.slice(0, 1)} plain />
-                    </div>
-                  </td>
-                </tr>
-              ))}
+                  <tr key={call.call}>
+                    <td>
+                      <Score score={call.score} level={call.level} />
+                    </td>
+                    <td>
+                      <div class="clip">
+                        <a href={link(["calls", call.call])}>
+                          <Foreign text={call.caller} />
+                        </a>
+                      </div>
+                      <div class="dim clip">{call.reasons[0]?.text}</div>
+                    </td>
+                    <td class="num dim">
+                      {time(call.ts)}
+                      <div>
+                        <Tags tags={call.tags.slice(0, 1)} plain />
+                      </div>
+                    </td>
+                  </tr>
+                ))}
             </tbody>
           </table>
         )}

@@ -37,9 +37,13 @@ export function Policy(): JSX.Element {
             }
             flush
           >
-            {data.faults && data.faults.length > 0 && <Faults of={data.faults} title="The file has faults; the rules of before stay in force" />}
+            {data.faults && data.faults.length > 0 && (
+              <Faults of={data.faults} title="The file has faults; the rules of before stay in force" />
+            )}
             {data.rules.length === 0 ? (
-              <Empty title="No rules">Every call passes. Write a policy below, try it on past calls, and save it in a file (docs/policy.md).</Empty>
+              <Empty title="No rules">
+                Every call passes. Write a policy below, try it on past calls, and save it in a file (docs/policy.md).
+              </Empty>
             ) : (
               <table>
                 <thead>
@@ -87,9 +91,12 @@ export function Policy(): JSX.Element {
 }
 
 function conditions(of: unknown): string {
-  if (Array.isArray(of)) return of.map((each) => (typeof each === "string" ? each : conditions(each))).join("; ") || "every call";
+  if (Array.isArray(of))
+    return of.map((each) => (typeof each === "string" ? each : conditions(each))).join("; ") || "every call";
   if (of && typeof of === "object") {
-    const all = Object.entries(of).map(([key, value]) => `${words(key)} ${Array.isArray(value) ? value.join(", ") : String(value)}`);
+    const all = Object.entries(of).map(
+      ([key, value]) => `${words(key)} ${Array.isArray(value) ? value.join(", ") : String(value)}`,
+    );
     return all.join("; ") || "every call";
   }
   return of ? String(of) : "every call";
@@ -106,15 +113,32 @@ function Try({ text }: { text: string }): JSX.Element {
     const hours = { "1h": 1, "24h": 24, "7d": 168 }[since];
     const from = new Date(until.getTime() - hours * 3_600_000);
     try {
-      setResult(await send<Simulation>("POST", "policy/simulate", { text: draft, since: from.toISOString(), until: until.toISOString() }));
+      setResult(
+        await send<Simulation>("POST", "policy/simulate", {
+          text: draft,
+          since: from.toISOString(),
+          until: until.toISOString(),
+        }),
+      );
     } catch (error) {
       setResult(error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error)));
     }
   };
   return (
     <div class="grid">
-      <Panel title="Try a policy on past calls" class="s6" tools={<Segments label="Calls of" value={since} options={SPANS} onChange={setSince} />}>
-        <textarea class="code" rows={24} spellcheck={false} aria-label="Policy as TOML" value={draft} onInput={(event) => setDraft(event.currentTarget.value)} />
+      <Panel
+        title="Try a policy on past calls"
+        class="s6"
+        tools={<Segments label="Calls of" value={since} options={SPANS} onChange={setSince} />}
+      >
+        <textarea
+          class="code"
+          rows={24}
+          spellcheck={false}
+          aria-label="Policy as TOML"
+          value={draft}
+          onInput={(event) => setDraft(event.currentTarget.value)}
+        />
         <div class="row">
           <Act class="primary" onClick={() => void run()} why={result === "busy" && "It is running."}>
             Dry run
@@ -126,7 +150,9 @@ function Try({ text }: { text: string }): JSX.Element {
         </div>
       </Panel>
       <Panel title="What it would do" class="s6">
-        {result === null && <Empty title="Not run yet">Change the text, and see which calls would be treated otherwise.</Empty>}
+        {result === null && (
+          <Empty title="Not run yet">Change the text, and see which calls would be treated otherwise.</Empty>
+        )}
         {result === "busy" && <Skeleton lines={8} />}
         {result instanceof Problem && <Trouble problem={result} />}
         {result && result !== "busy" && !(result instanceof Problem) && <Effect of={result} />}
@@ -155,12 +181,15 @@ function Faults({ of, title }: { of: Fault[]; title: string }): JSX.Element {
 
 function Effect({ of }: { of: Simulation }): JSX.Element {
   if (of.faults.length) return <Faults of={of.faults} title="The policy has faults" />;
-  const actions = [...new Set([...ACTIONS, ...Object.keys(of.now), ...Object.keys(of.then)])].filter((action) => of.now[action] || of.then[action]);
+  const actions = [...new Set([...ACTIONS, ...Object.keys(of.now), ...Object.keys(of.then)])].filter(
+    (action) => of.now[action] || of.then[action],
+  );
   const most = Math.max(1, ...Object.values(of.now), ...Object.values(of.then));
   return (
     <div class="stack effect">
       <p>
-        <strong>{count(of.changed)}</strong> of {count(of.calls)} calls ({percent(of.changed, of.calls)}) would get another action.
+        <strong>{count(of.changed)}</strong> of {count(of.calls)} calls ({percent(of.changed, of.calls)}) would get
+        another action.
         {of.cut && " There are more calls than were looked at."}
       </p>
       {of.warnings && of.warnings.length > 0 && <Faults of={of.warnings} title="Good, but odd" />}

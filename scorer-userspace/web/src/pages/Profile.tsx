@@ -36,10 +36,13 @@ export function Profile({ id }: { id: string }): JSX.Element {
                 <div class="who">
                   <div class="numbers mono">{data.profile}</div>
                   <div class="dim">
-                    {plural(data.calls_total ?? data.timeline.length, "call")} of {plural(data.numbers.length, "number")} to {plural(data.callees.length, "callee")}
+                    {plural(data.calls_total ?? data.timeline.length, "call")} of{" "}
+                    {plural(data.numbers.length, "number")} to {plural(data.callees.length, "callee")}
                     {times[0] && `, ${time(times[0], true)} to ${time(times.at(-1) ?? times[0], true)}`}
                   </div>
-                  {(data.joined_from?.length ?? 0) > 0 && <div class="dim">joined from {data.joined_from?.join(", ")}</div>}
+                  {(data.joined_from?.length ?? 0) > 0 && (
+                    <div class="dim">joined from {data.joined_from?.join(", ")}</div>
+                  )}
                   <span class="tags">
                     {data.cases?.map((name) => (
                       <a key={name} class="badge warn" href={link(["investigate", "case", name])}>
@@ -70,25 +73,55 @@ export function Profile({ id }: { id: string }): JSX.Element {
               )}
             </section>
             <div class="grid">
-              <Panel title="Timeline">{data.timeline.length ? <Timeline calls={data.timeline} /> : <Empty title="No calls" />}</Panel>
+              <Panel title="Timeline">
+                {data.timeline.length ? <Timeline calls={data.timeline} /> : <Empty title="No calls" />}
+              </Panel>
               <Panel title="Links" class="s8">
-                {data.graph.nodes.length ? <Graph {...data.graph} me={data.profile} /> : <Empty title="Nothing linked" />}
+                {data.graph.nodes.length ? (
+                  <Graph {...data.graph} me={data.profile} />
+                ) : (
+                  <Empty title="Nothing linked" />
+                )}
               </Panel>
               <Panel title="Linked profiles" class="s4" flush>
                 <LinkedTo of={data.linked} />
               </Panel>
               <Panel title="Numbers" class="s4">
-                <Bars rows={data.numbers.slice(0, 12).map((each) => ({ key: each.number, name: <Foreign text={each.number} />, calls: each.calls ?? (each.shown ?? 0) + (each.asserted ?? 0) }))} />
+                <Bars
+                  rows={data.numbers.slice(0, 12).map((each) => ({
+                    key: each.number,
+                    name: <Foreign text={each.number} />,
+                    calls: each.calls ?? (each.shown ?? 0) + (each.asserted ?? 0),
+                  }))}
+                />
               </Panel>
               <Panel title="Callees" class="s4">
-                <Bars rows={bars(data.callees, (value) => <Foreign text={value} />)} />
+                <Bars
+                  rows={bars(data.callees, (value) => (
+                    <Foreign text={value} />
+                  ))}
+                />
               </Panel>
               <Panel title="Outcomes and countries" class="s4">
-                <Bars rows={bars(Array.isArray(data.outcomes) ? data.outcomes : Object.entries(data.outcomes).map(([value, calls]) => ({ value, calls })), words)} />
+                <Bars
+                  rows={bars(
+                    Array.isArray(data.outcomes)
+                      ? data.outcomes
+                      : Object.entries(data.outcomes).map(([value, calls]) => ({ value, calls })),
+                    words,
+                  )}
+                />
                 <hr />
                 <Bars rows={bars(data.countries, (value) => (/^[A-Z]{2}$/.test(value) ? country(value) : value))} />
               </Panel>
-              <Panel title={data.calls.length < (data.calls_total ?? 0) ? `The latest ${data.calls.length} of ${count(data.calls_total)} calls` : `Calls (${count(data.calls.length)})`} flush>
+              <Panel
+                title={
+                  data.calls.length < (data.calls_total ?? 0)
+                    ? `The latest ${data.calls.length} of ${count(data.calls_total)} calls`
+                    : `Calls (${count(data.calls.length)})`
+                }
+                flush
+              >
                 <Scroll label="Calls of the profile">
                   <table>
                     <thead>
@@ -129,7 +162,9 @@ export function Profile({ id }: { id: string }): JSX.Element {
                 </Scroll>
               </Panel>
             </div>
-            {open === "case" && <CaseDialog profile={data.profile} close={(changed) => (changed ? go(link(["investigate"])) : shut())} />}
+            {open === "case" && (
+              <CaseDialog profile={data.profile} close={(changed) => (changed ? go(link(["investigate"])) : shut())} />
+            )}
             {open === "deny" && <ListDialog list="deny" kind="profile" value={data.profile} close={shut} />}
             {me.masked && <p class="dim">Numbers are masked for viewers.</p>}
           </div>
@@ -140,7 +175,8 @@ export function Profile({ id }: { id: string }): JSX.Element {
 }
 
 const methods = (method: Sheet["method"]): string[] => (method === null ? [] : [method].flat().filter(Boolean));
-const bars = (items: Counted[], name: (value: string) => JSX.Element | string) => items.slice(0, 8).map(({ value, calls }) => ({ key: value, name: name(value), calls }));
+const bars = (items: Counted[], name: (value: string) => JSX.Element | string) =>
+  items.slice(0, 8).map(({ value, calls }) => ({ key: value, name: name(value), calls }));
 
 function LinkedTo({ of }: { of: Linked[] }): JSX.Element {
   if (!of.length) return <Empty title="No linked profiles">Nobody else shares what is rare of this one.</Empty>;
@@ -156,7 +192,11 @@ function LinkedTo({ of }: { of: Linked[] }): JSX.Element {
               <ul class="evidence dim">
                 {other.evidence.map((why, i) => (
                   <li key={i}>
-                    {typeof why === "string" ? <Foreign text={why} /> : `${why.nats < 0 ? "against: " : ""}${why.kind} ${why.nats >= 0 ? "+" : "−"}${Math.abs(why.nats).toFixed(1)}${why.profiles ? `, had by ${plural(why.profiles, "profile")}` : ""}`}
+                    {typeof why === "string" ? (
+                      <Foreign text={why} />
+                    ) : (
+                      `${why.nats < 0 ? "against: " : ""}${why.kind} ${why.nats >= 0 ? "+" : "−"}${Math.abs(why.nats).toFixed(1)}${why.profiles ? `, had by ${plural(why.profiles, "profile")}` : ""}`
+                    )}
                   </li>
                 ))}
               </ul>

@@ -43,8 +43,22 @@ export function System(): JSX.Element {
                   of={[
                     ["Folder", <Foreign key="f" text={data.records.folder} mono />],
                     ["Size", bytes(data.records.bytes)],
-                    ...(data.memory ? ([["In memory", `${count(data.memory.calls)} calls, ${bytes(data.memory.bytes)} of ${bytes(data.memory.most)}`]] as const) : []),
-                    ["State", data.records.paused ? <span class="badge bad">paused: calls are not recorded</span> : <span class="badge ok">recording</span>],
+                    ...(data.memory
+                      ? ([
+                          [
+                            "In memory",
+                            `${count(data.memory.calls)} calls, ${bytes(data.memory.bytes)} of ${bytes(data.memory.most)}`,
+                          ],
+                        ] as const)
+                      : []),
+                    [
+                      "State",
+                      data.records.paused ? (
+                        <span class="badge bad">paused: calls are not recorded</span>
+                      ) : (
+                        <span class="badge ok">recording</span>
+                      ),
+                    ],
                   ]}
                 />
               ) : (
@@ -62,7 +76,9 @@ export function System(): JSX.Element {
                   <tbody>
                     {data.doctor.map((each) => (
                       <tr key={each.check}>
-                        <td>{each.ok ? <span class="badge ok">✓ good</span> : <span class="badge bad">✗ look</span>}</td>
+                        <td>
+                          {each.ok ? <span class="badge ok">✓ good</span> : <span class="badge bad">✗ look</span>}
+                        </td>
                         <td>{each.check}</td>
                         <td class={each.ok ? "dim" : ""}>
                           <Foreign text={each.detail} />
@@ -90,7 +106,12 @@ function Rings({ of }: { of: Record<string, unknown> }): JSX.Element | null {
   if (!all.length) return null;
   return (
     <Scroll label="Counters of the kernel" class="counters">
-      <Facts of={all.map(([name, value]) => [words(name), typeof value === "number" ? <span class={value ? "" : "dim"}>{count(value)}</span> : <Value of={value} />])} />
+      <Facts
+        of={all.map(([name, value]) => [
+          words(name),
+          typeof value === "number" ? <span class={value ? "" : "dim"}>{count(value)}</span> : <Value of={value} />,
+        ])}
+      />
     </Scroll>
   );
 }
@@ -116,7 +137,11 @@ function Queues({ of }: { of: SystemNow["queues"] }): JSX.Element {
             <td class="num dim">{queue.capacity ? count(queue.capacity) : "–"}</td>
             <td>
               <div class="track" role="img" aria-label={percent(queue.length, queue.capacity)}>
-                <i style={{ width: `${Math.min(100, (100 * queue.length) / Math.max(1, queue.capacity))}%` }} />
+                <i
+                  style={{
+                    width: `${Math.min(100, (100 * queue.length) / Math.max(1, queue.capacity))}%`,
+                  }}
+                />
               </div>
             </td>
             <td class={`num ${queue.dropped ? "l-critical" : "dim"}`}>{count(queue.dropped)}</td>
@@ -132,7 +157,10 @@ function Value({ of }: { of: unknown }): JSX.Element {
   if (of === null || of === undefined) return <span class="dim">–</span>;
   if (typeof of !== "object") return <Foreign text={String(of)} />;
   const { name, ...rest } = of as Record<string, unknown>;
-  const parts = Object.entries(rest).map(([key, value]) => `${words(key)} ${typeof value === "object" ? JSON.stringify(value) : typeof value === "number" ? count(value) : String(value)}`);
+  const parts = Object.entries(rest).map(
+    ([key, value]) =>
+      `${words(key)} ${typeof value === "object" ? JSON.stringify(value) : typeof value === "number" ? count(value) : String(value)}`,
+  );
   return (
     <>
       {typeof name === "string" && (
@@ -149,7 +177,12 @@ function Audit(): JSX.Element {
   const audit = useLoad<Page<AuditLine>>((signal) => get("audit", { limit: 100 }, signal), []);
   return (
     <Panel title="Audit" flush>
-      <Show of={audit} empty={(data) => data.items.length === 0} emptyTitle="Nothing was changed yet" emptyText="Every change through the API is kept here.">
+      <Show
+        of={audit}
+        empty={(data) => data.items.length === 0}
+        emptyTitle="Nothing was changed yet"
+        emptyText="Every change through the API is kept here."
+      >
         {(data) => (
           <Scroll label="Audit log">
             <table>

@@ -17,19 +17,41 @@ const SPANS = [
   ["84d", "12 weeks"],
 ] as const;
 /** Tags that name a way of fraud. */
-const FAMILIES = ["spoofed", "repeat_withheld", "robocall", "wangiri", "irsf", "neighbour", "tdos", "scanner", "unallocated", "bad_signature"];
+const FAMILIES = [
+  "spoofed",
+  "repeat_withheld",
+  "robocall",
+  "wangiri",
+  "irsf",
+  "neighbour",
+  "tdos",
+  "scanner",
+  "unallocated",
+  "bad_signature",
+];
 /** Told apart also by those who see few hues: they differ in lightness, and in dash from the fifth on. */
-const STYLES = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => ({ colour: `--s${n}`, ...(n > 4 && { dash: n % 2 ? [6, 4] : [2, 3] }) }));
+const STYLES = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => ({
+  colour: `--s${n}`,
+  ...(n > 4 && { dash: n % 2 ? [6, 4] : [2, 3] }),
+}));
 
 export function Trends({ query }: { query: Record<string, string> }): JSX.Element {
   const since = SPANS.find(([key]) => key === query.since)?.[0] ?? "56d";
   const unit = query.unit === "week" ? "week" : "day";
-  const trends = useLoad<{ rows: TrendRow[] }>((signal) => get("reports/trends", { unit, since }, signal), [unit, since]);
+  const trends = useLoad<{ rows: TrendRow[] }>(
+    (signal) => get("reports/trends", { unit, since }, signal),
+    [unit, since],
+  );
   const hours = useLoad<Report>((signal) => get("reports/hour_of_week", { since, limit: 168 }, signal), [since]);
   const models = useLoad<Models>((signal) => get("models", {}, signal), []);
   const calibration = useLoad<Calibration>((signal) => get("models/calibration", { since }, signal), [since]);
   const set = (change: Record<string, string>): void => go(link(["trends"], { since, unit, ...change }), true);
-  const none = { empty: (data: { rows: TrendRow[] }) => data.rows.length === 0, emptyTitle: "No calls yet", emptyText: "Trends need a day of records at least.", lines: 7 };
+  const none = {
+    empty: (data: { rows: TrendRow[] }) => data.rows.length === 0,
+    emptyTitle: "No calls yet",
+    emptyText: "Trends need a day of records at least.",
+    lines: 7,
+  };
   return (
     <div class="stack">
       <div class="row between">
@@ -51,8 +73,18 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
               <TimeChart
                 times={times(rows)}
                 lines={[
-                  { label: "calls", colour: "--low", values: rows.map((row) => row.calls), fill: true },
-                  { label: "high risk", colour: "--high", values: rows.map((row) => row.high), fill: true },
+                  {
+                    label: "calls",
+                    colour: "--low",
+                    values: rows.map((row) => row.calls),
+                    fill: true,
+                  },
+                  {
+                    label: "high risk",
+                    colour: "--high",
+                    values: rows.map((row) => row.high),
+                    fill: true,
+                  },
                 ]}
               />
             )}
@@ -64,9 +96,23 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
               <TimeChart
                 times={times(rows)}
                 lines={[
-                  { label: "high risk, per 10,000 calls", colour: "--high", values: rows.map((row) => (row.calls ? (10_000 * row.high) / row.calls : null)) },
-                  { label: "labelled fraud", colour: "--critical", values: rows.map((row) => row.labels?.fraud ?? 0), dash: [6, 4] },
-                  { label: "labelled genuine", colour: "--ok", values: rows.map((row) => row.labels?.genuine ?? 0), dash: [2, 3] },
+                  {
+                    label: "high risk, per 10,000 calls",
+                    colour: "--high",
+                    values: rows.map((row) => (row.calls ? (10_000 * row.high) / row.calls : null)),
+                  },
+                  {
+                    label: "labelled fraud",
+                    colour: "--critical",
+                    values: rows.map((row) => row.labels?.fraud ?? 0),
+                    dash: [6, 4],
+                  },
+                  {
+                    label: "labelled genuine",
+                    colour: "--ok",
+                    values: rows.map((row) => row.labels?.genuine ?? 0),
+                    dash: [2, 3],
+                  },
                 ]}
               />
             )}
@@ -91,12 +137,22 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
           <Show of={models}>{(data) => <Trial models={data} />}</Show>
         </Panel>
         <Panel title="Calibration" class="s4">
-          <Show of={calibration} empty={(data) => data.rows.every((row) => row.calls === 0)} emptyTitle="No labels to compare with" emptyText="Label calls as fraud and genuine; then this shows whether 80 means 80 %.">
+          <Show
+            of={calibration}
+            empty={(data) => data.rows.every((row) => row.calls === 0)}
+            emptyTitle="No labels to compare with"
+            emptyText="Label calls as fraud and genuine; then this shows whether 80 means 80 %."
+          >
             {(data) => <Reliability rows={data.rows} />}
           </Show>
         </Panel>
         <Panel title="Drift (PSI)" class="s4">
-          <Show of={models} empty={(data) => data.drift.length === 0} emptyTitle="No drift measured" emptyText="The model has no reference, or too few calls came.">
+          <Show
+            of={models}
+            empty={(data) => data.drift.length === 0}
+            emptyTitle="No drift measured"
+            emptyText="The model has no reference, or too few calls came."
+          >
             {(data) => <Drift drift={data.drift} />}
           </Show>
         </Panel>
@@ -108,15 +164,26 @@ export function Trends({ query }: { query: Record<string, string> }): JSX.Elemen
 const times = (rows: TrendRow[]): number[] => rows.map((row) => new Date(row.ts).getTime() / 1000);
 
 /** The largest few over time. */
-function Several(props: { rows: TrendRow[]; of: (row: TrendRow) => Record<string, number>; only?: string[]; skip?: number; name: (key: string) => string }): JSX.Element {
+function Several(props: {
+  rows: TrendRow[];
+  of: (row: TrendRow) => Record<string, number>;
+  only?: string[];
+  skip?: number;
+  name: (key: string) => string;
+}): JSX.Element {
   const sums = new Map<string, number>();
-  for (const row of props.rows) for (const [key, n] of Object.entries(props.of(row) ?? {})) sums.set(key, (sums.get(key) ?? 0) + n);
+  for (const row of props.rows)
+    for (const [key, n] of Object.entries(props.of(row) ?? {})) sums.set(key, (sums.get(key) ?? 0) + n);
   const largest = [...sums]
     .filter(([key]) => !props.only || props.only.includes(key))
     .sort((a, b) => b[1] - a[1])
     .slice(props.skip ?? 0, (props.skip ?? 0) + STYLES.length);
   if (!largest.length) return <Empty title="None">Nothing of the kind was seen.</Empty>;
-  const lines = largest.map(([key], i) => ({ label: props.name(key), values: props.rows.map((row) => props.of(row)?.[key] ?? 0), ...STYLES[i % STYLES.length]! }));
+  const lines = largest.map(([key], i) => ({
+    label: props.name(key),
+    values: props.rows.map((row) => props.of(row)?.[key] ?? 0),
+    ...STYLES[i % STYLES.length]!,
+  }));
   return <TimeChart times={times(props.rows)} lines={lines} />;
 }
 
@@ -138,7 +205,19 @@ function Hours({ rows }: { rows: Report["rows"] }): JSX.Element {
               const row = by.get(d * 24 + h);
               const share = row?.calls ? row.high / row.calls : 0;
               return (
-                <rect key={h} x={42 + h * 39.8} y={d * 20 + 1} width="38.5" height="18" rx="2" fill={row ? `color-mix(in srgb, var(--high) ${Math.round((100 * share) / most)}%, var(--raised))` : "var(--raised)"}>
+                <rect
+                  key={h}
+                  x={42 + h * 39.8}
+                  y={d * 20 + 1}
+                  width="38.5"
+                  height="18"
+                  rx="2"
+                  fill={
+                    row
+                      ? `color-mix(in srgb, var(--high) ${Math.round((100 * share) / most)}%, var(--raised))`
+                      : "var(--raised)"
+                  }
+                >
                   <title>{`${day} ${h}:00 to ${h + 1}:00: ${row ? `${count(row.high)} of ${count(row.calls)} calls (${percent(row.high, row.calls)})` : "no calls"}`}</title>
                 </rect>
               );
@@ -176,7 +255,10 @@ function Trial({ models: { champion, challenger, trial, metrics } }: { models: M
           ...(trial
             ? ([
                 ["Agree on high", `${percent(trial.agree, trial.calls)} of ${count(trial.calls)} calls`],
-                ["High by one alone", `champion ${count(trial.champion_only)}, challenger ${count(trial.challenger_only)}`],
+                [
+                  "High by one alone",
+                  `champion ${count(trial.champion_only)}, challenger ${count(trial.challenger_only)}`,
+                ],
                 ["Mean difference", `${figure(100 * trial.mean_difference)} points`],
               ] as const)
             : []),
@@ -241,7 +323,13 @@ function Reliability({ rows }: { rows: Calibration["rows"] }): JSX.Element {
   const dots = rows.filter((row): row is (typeof rows)[number] & { observed: number } => row.observed !== null);
   return (
     <div class="chart square">
-      <svg viewBox="0 0 260 240" role="img" aria-label={dots.map((row) => `predicted ${percent(row.predicted, 1, 0)}, observed ${percent(row.observed, 1, 0)}`).join("; ")}>
+      <svg
+        viewBox="0 0 260 240"
+        role="img"
+        aria-label={dots
+          .map((row) => `predicted ${percent(row.predicted, 1, 0)}, observed ${percent(row.observed, 1, 0)}`)
+          .join("; ")}
+      >
         {[0, 0.5, 1].map((share) => (
           <g key={share}>
             <path class="axis" d={`M30 ${up(share)}H240`} />
@@ -254,9 +342,21 @@ function Reliability({ rows }: { rows: Calibration["rows"] }): JSX.Element {
           </g>
         ))}
         <path d={`M${at(0)} ${up(0)}L${at(1)} ${up(1)}`} stroke="var(--dim)" stroke-dasharray="4 4" fill="none" />
-        <polyline points={dots.map((row) => `${at(row.predicted)},${up(row.observed)}`).join(" ")} fill="none" stroke="var(--accent)" stroke-width="1.5" />
+        <polyline
+          points={dots.map((row) => `${at(row.predicted)},${up(row.observed)}`).join(" ")}
+          fill="none"
+          stroke="var(--accent)"
+          stroke-width="1.5"
+        />
         {dots.map((row) => (
-          <circle key={row.low} cx={at(row.predicted)} cy={up(row.observed)} r={Math.min(8, 2.5 + Math.log10(1 + row.calls))} fill="var(--accent)" stroke="var(--panel)">
+          <circle
+            key={row.low}
+            cx={at(row.predicted)}
+            cy={up(row.observed)}
+            r={Math.min(8, 2.5 + Math.log10(1 + row.calls))}
+            fill="var(--accent)"
+            stroke="var(--panel)"
+          >
             <title>{`predicted ${percent(row.predicted, 1)}, observed ${percent(row.observed, 1)}, ${count(row.calls)} labelled calls`}</title>
           </circle>
         ))}

@@ -12,7 +12,11 @@ export function Features({ features }: { features: FeatureValue[] }): JSX.Elemen
   const [group, setGroup] = useState("");
   const [search, setSearch] = useState("");
   const groups = [...new Set(features.map((feature) => feature.group))];
-  const shown = (which === "unusual" ? odd : features).filter((feature) => (!group || feature.group === group) && (!search || `${feature.name} ${feature.text}`.toLowerCase().includes(search.toLowerCase())));
+  const shown = (which === "unusual" ? odd : features).filter(
+    (feature) =>
+      (!group || feature.group === group) &&
+      (!search || `${feature.name} ${feature.text}`.toLowerCase().includes(search.toLowerCase())),
+  );
   return (
     <>
       <div class="row bar">
@@ -33,11 +37,20 @@ export function Features({ features }: { features: FeatureValue[] }): JSX.Elemen
             </option>
           ))}
         </select>
-        <input aria-label="Search features" placeholder="Search features" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
-        <span class="dim">{count(shown.length)} shown. The band holds 90 % of usual calls, the line is their median.</span>
+        <input
+          aria-label="Search features"
+          placeholder="Search features"
+          value={search}
+          onInput={(event) => setSearch(event.currentTarget.value)}
+        />
+        <span class="dim">
+          {count(shown.length)} shown. The band holds 90 % of usual calls, the line is their median.
+        </span>
       </div>
       {shown.length === 0 ? (
-        <Empty title="No feature">{which === "unusual" ? "Nothing here is outside its usual range." : "None fits."}</Empty>
+        <Empty title="No feature">
+          {which === "unusual" ? "Nothing here is outside its usual range." : "None fits."}
+        </Empty>
       ) : (
         <Scroll label="Features" class="features">
           <table>
@@ -58,8 +71,16 @@ export function Features({ features }: { features: FeatureValue[] }): JSX.Elemen
                     <div class="dim small">{feature.text}</div>
                   </td>
                   <td class="dim">{feature.group}</td>
-                  <td class="num">{feature.value === null ? <span class="dim">missing</span> : figure(feature.value)}</td>
-                  <td class="num dim">{feature.low === null || feature.high === null ? "–" : feature.low === feature.high ? figure(feature.low) : `${figure(feature.low)} – ${figure(feature.high)}`}</td>
+                  <td class="num">
+                    {feature.value === null ? <span class="dim">missing</span> : figure(feature.value)}
+                  </td>
+                  <td class="num dim">
+                    {feature.low === null || feature.high === null
+                      ? "–"
+                      : feature.low === feature.high
+                        ? figure(feature.low)
+                        : `${figure(feature.low)} – ${figure(feature.high)}`}
+                  </td>
                   <td>
                     <Range feature={feature} />
                   </td>
@@ -80,7 +101,11 @@ function Range({ feature }: { feature: FeatureValue }): JSX.Element {
   const width = high - low || Math.max(Math.abs(high), 1) * 0.5;
   const at = (v: number): string => `${Math.min(98, Math.max(2, 25 + (50 * (v - low)) / width))}%`;
   return (
-    <div class="range" role="img" aria-label={value === null ? "missing" : unusual ? "outside the usual range" : "within the usual range"}>
+    <div
+      class="range"
+      role="img"
+      aria-label={value === null ? "missing" : unusual ? "outside the usual range" : "within the usual range"}
+    >
       <i class="rail" />
       <i class="usual" style={{ left: "25%", width: high === low ? "3px" : "50%" }} />
       {median !== null && <i class="median" style={{ left: at(median) }} />}

@@ -1,6 +1,14 @@
 // A profile, its numbers, fingerprints and callees, and the profiles linked with it.
 
-import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY, type SimulationNodeDatum } from "d3-force";
+import {
+  forceCollide,
+  forceLink,
+  forceManyBody,
+  forceSimulation,
+  forceX,
+  forceY,
+  type SimulationNodeDatum,
+} from "d3-force";
 import type { JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { GraphEdge, GraphNode } from "../api/types";
@@ -22,7 +30,12 @@ const STYLE: Record<string, { token: string; name: string; shape: (r: number) =>
   callee: { token: "--ok", name: "callee", shape: (r) => `M0 ${-r}L${r} ${r * 0.8}H${-r}z` },
   place: { token: "--dim", name: "place", shape: (r) => `M${-r} ${r}V${-r * 0.2}L0 ${-r}L${r} ${-r * 0.2}V${r}z` },
 };
-const styleOf = (kind: string) => STYLE[kind === "account" ? "callee" : kind === "source" ? "place" : kind] ?? { token: "--dim", name: kind, shape: circle };
+const styleOf = (kind: string) =>
+  STYLE[kind === "account" ? "callee" : kind === "source" ? "place" : kind] ?? {
+    token: "--dim",
+    name: kind,
+    shape: circle,
+  };
 
 function circle(r: number): string {
   return `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
@@ -31,11 +44,17 @@ function circle(r: number): string {
 export function Graph({ nodes, edges, me }: { nodes: GraphNode[]; edges: GraphEdge[]; me: string }): JSX.Element {
   const [over, setOver] = useState<string | null>(null);
   const { placed, lines } = useMemo(() => layout(nodes, edges, me), [nodes, edges, me]);
-  const near = new Set(lines.flatMap(({ edge }) => (edge.from === over || edge.to === over ? [edge.from, edge.to] : [])));
+  const near = new Set(
+    lines.flatMap(({ edge }) => (edge.from === over || edge.to === over ? [edge.from, edge.to] : [])),
+  );
   const kinds = [...new Set(placed.map((node) => styleOf(node.kind).name))];
   return (
     <div class="chart graph">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${nodes.length} nodes; numbers, fingerprints and callees are listed beside`}>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        role="img"
+        aria-label={`${nodes.length} nodes; numbers, fingerprints and callees are listed beside`}
+      >
         {lines.map(({ edge, from, to }, i) => (
           <line
             key={i}
@@ -67,7 +86,9 @@ export function Graph({ nodes, edges, me }: { nodes: GraphNode[]; edges: GraphEd
               <title>{`${style.name} ${printable(node.label)}, ${node.weight} calls`}</title>
               <path d={style.shape(r)} fill={`var(${style.token})`} stroke="var(--panel)" stroke-width="1.5" />
               <text y={r + 12} text-anchor="middle" class={node.kind === "profile" ? "" : "dim"}>
-                {printable(node.kind === "fingerprint" || node.kind === "profile" ? node.label.slice(0, 8) : node.label).slice(0, 20)}
+                {printable(
+                  node.kind === "fingerprint" || node.kind === "profile" ? node.label.slice(0, 8) : node.label,
+                ).slice(0, 20)}
               </text>
             </g>
           );
@@ -88,21 +109,35 @@ export function Graph({ nodes, edges, me }: { nodes: GraphNode[]; edges: GraphEd
   );
 }
 
-const radius = (node: GraphNode): number => (node.kind === "profile" ? 12 : Math.min(11, 4.5 + Math.log2(1 + (node.weight || 1))));
+const radius = (node: GraphNode): number =>
+  node.kind === "profile" ? 12 : Math.min(11, 4.5 + Math.log2(1 + (node.weight || 1)));
 
 /** The same nodes get the same places: d3-force draws no random numbers but its own, seeded ones. */
 function layout(nodes: GraphNode[], edges: GraphEdge[], me: string) {
-  const heavy = [...nodes].sort((a, b) => Number(b.kind === "profile") - Number(a.kind === "profile") || b.weight - a.weight).slice(0, MOST);
-  const placed: Placed[] = heavy.map((node) => ({ ...node, ...(node.id === me && { fx: WIDTH / 2, fy: HEIGHT / 2 }) }));
+  const heavy = [...nodes]
+    .sort((a, b) => Number(b.kind === "profile") - Number(a.kind === "profile") || b.weight - a.weight)
+    .slice(0, MOST);
+  const placed: Placed[] = heavy.map((node) => ({
+    ...node,
+    ...(node.id === me && { fx: WIDTH / 2, fy: HEIGHT / 2 }),
+  }));
   const by = new Map(placed.map((node) => [node.id, node]));
   const lines = edges.flatMap((edge) => {
     const [from, to] = [by.get(edge.from), by.get(edge.to)];
     return from && to ? [{ edge, from, to }] : [];
   });
   forceSimulation(placed)
-    .force("link", forceLink(lines.map(({ from, to }) => ({ source: from, target: to }))).distance(130).strength(0.4))
+    .force(
+      "link",
+      forceLink(lines.map(({ from, to }) => ({ source: from, target: to })))
+        .distance(130)
+        .strength(0.4),
+    )
     .force("charge", forceManyBody().strength(-520))
-    .force("collide", forceCollide<Placed>((node) => radius(node) + 22))
+    .force(
+      "collide",
+      forceCollide<Placed>((node) => radius(node) + 22),
+    )
     .force("x", forceX(WIDTH / 2).strength(0.03))
     .force("y", forceY(HEIGHT / 2).strength(0.12))
     .stop()

@@ -9,14 +9,34 @@ const STEP = 30;
 const LEFT = 150;
 const RIGHT = 470;
 
-export function Ladder({ steps, source, destination }: { steps: Step[]; source: string; destination: string }): JSX.Element {
+export function Ladder({
+  steps,
+  source,
+  destination,
+}: {
+  steps: Step[];
+  source: string;
+  destination: string;
+}): JSX.Element {
   const height = 46 + steps.length * STEP;
   const first = steps[0] ? Date.parse(steps[0].ts) : 0;
   return (
     <div class="chart ladder">
-      <svg viewBox={`0 0 560 ${height}`} role="img" aria-label={steps.map((step) => `${step.what} from the ${step.from}`).join(", ")}>
+      <svg
+        viewBox={`0 0 560 ${height}`}
+        role="img"
+        aria-label={steps.map((step) => `${step.what} from the ${step.from}`).join(", ")}
+      >
         <defs>
-          <marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
+          <marker
+            id="head"
+            viewBox="0 0 8 8"
+            refX="7"
+            refY="4"
+            markerWidth="7"
+            markerHeight="7"
+            orient="auto-start-reverse"
+          >
             <path d="M0 0.8L7 4L0 7.2z" fill="context-stroke" />
           </marker>
         </defs>
@@ -36,7 +56,13 @@ export function Ladder({ steps, source, destination }: { steps: Step[]; source: 
               <text x={LEFT - 14} y={y + 4} text-anchor="end" class="dim">
                 {i === 0 ? clockMs(step.ts).slice(-12) : `+${((Date.parse(step.ts) - first) / 1000).toFixed(3)} s`}
               </text>
-              <path d={`M${from} ${y}L${to} ${y}`} stroke={stroke} stroke-width="1.6" marker-end="url(#head)" marker-start={step.from === "either" ? "url(#head)" : undefined} />
+              <path
+                d={`M${from} ${y}L${to} ${y}`}
+                stroke={stroke}
+                stroke-width="1.6"
+                marker-end="url(#head)"
+                marker-start={step.from === "either" ? "url(#head)" : undefined}
+              />
               <text x={(LEFT + RIGHT) / 2} y={y - 5} text-anchor="middle">
                 {printable(named(step.what))}
               </text>
@@ -48,7 +74,25 @@ export function Ladder({ steps, source, destination }: { steps: Step[]; source: 
   );
 }
 
-const PHRASES: Record<string, string> = { "100": "Trying", "180": "Ringing", "181": "Call Is Being Forwarded", "183": "Session Progress", "200": "OK", "302": "Moved Temporarily", "401": "Unauthorized", "403": "Forbidden", "404": "Not Found", "407": "Proxy Authentication Required", "480": "Temporarily Unavailable", "486": "Busy Here", "487": "Request Terminated", "503": "Service Unavailable", "603": "Decline", "607": "Unwanted", "608": "Rejected" };
+const PHRASES: Record<string, string> = {
+  "100": "Trying",
+  "180": "Ringing",
+  "181": "Call Is Being Forwarded",
+  "183": "Session Progress",
+  "200": "OK",
+  "302": "Moved Temporarily",
+  "401": "Unauthorized",
+  "403": "Forbidden",
+  "404": "Not Found",
+  "407": "Proxy Authentication Required",
+  "480": "Temporarily Unavailable",
+  "486": "Busy Here",
+  "487": "Request Terminated",
+  "503": "Service Unavailable",
+  "603": "Decline",
+  "607": "Unwanted",
+  "608": "Rejected",
+};
 const named = (what: string): string => (PHRASES[what] ? `${what} ${PHRASES[what]}` : what);
 
 function tone(what: string): string {

@@ -24,7 +24,16 @@ export function Login({ wrong, enter }: { wrong: boolean; enter: (token: string)
         </div>
         <label class="field">
           <span>Token</span>
-          <input ref={field} type="password" name="token" autocomplete="off" spellcheck={false} autofocus required aria-invalid={wrong} />
+          <input
+            ref={field}
+            type="password"
+            name="token"
+            autocomplete="off"
+            spellcheck={false}
+            autofocus
+            required
+            aria-invalid={wrong}
+          />
         </label>
         {wrong && (
           <div class="state problem" role="alert">
@@ -32,7 +41,10 @@ export function Login({ wrong, enter }: { wrong: boolean; enter: (token: string)
             <p>It is wrong, revoked, or of another scorer.</p>
           </div>
         )}
-        <p class="dim">It is kept until this tab is closed, and sent to this scorer only. An administrator makes one on the host; docs/dashboard.md says how.</p>
+        <p class="dim">
+          It is kept until this tab is closed, and sent to this scorer only. An administrator makes one on the host;
+          docs/dashboard.md says how.
+        </p>
         <button type="submit" class="primary">
           Open
         </button>

@@ -28,7 +28,14 @@ export function NextFields({ next, onChange }: { next: Next; onChange: (next: Ne
       {next.action === "divert" && (
         <label class="field">
           <span>Divert to</span>
-          <input required value={next.target} placeholder="fraud-desk@192.0.2.9" maxLength={200} spellcheck={false} onInput={(event) => onChange({ ...next, target: event.currentTarget.value })} />
+          <input
+            required
+            value={next.target}
+            placeholder="fraud-desk@192.0.2.9"
+            maxLength={200}
+            spellcheck={false}
+            onInput={(event) => onChange({ ...next, target: event.currentTarget.value })}
+          />
         </label>
       )}
     </div>
@@ -36,7 +43,13 @@ export function NextFields({ next, onChange }: { next: Next; onChange: (next: Ne
 }
 
 /** The same of an open case; `onSet` is null for those who may not change it. */
-export function NextCall({ now, onSet }: { now: { action: string; target?: string } | null; onSet: ((next: Next) => void) | null }): JSX.Element {
+export function NextCall({
+  now,
+  onSet,
+}: {
+  now: { action: string; target?: string } | null;
+  onSet: ((next: Next) => void) | null;
+}): JSX.Element {
   const before: Next = { action: now?.action ?? "policy", target: now?.target ?? "" };
   const [next, setNext] = useState(before);
   if (!onSet) return <span>At the next call: {before.action}</span>;

@@ -21,7 +21,11 @@ export function Timeline({ calls }: { calls: Sheet["timeline"] }): JSX.Element {
   const y = (score: number): number => TOP + (HEIGHT - TOP - BOTTOM) * (1 - score / 100);
   return (
     <div class="chart">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${calls.length} calls over time by score; the table below has them`}>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        role="img"
+        aria-label={`${calls.length} calls over time by score; the table below has them`}
+      >
         {[0, 25, 50, 75, 100].map((score) => (
           <g key={score}>
             <path d={`M${LEFT} ${y(score)}H${WIDTH}`} class="axis" />
@@ -33,7 +37,13 @@ export function Timeline({ calls }: { calls: Sheet["timeline"] }): JSX.Element {
         {[0, 0.25, 0.5, 0.75, 1].map((share) => {
           const ts = new Date(first + span * share).toISOString();
           return (
-            <text key={share} x={x(first + span * share)} y={HEIGHT - 4} text-anchor={share === 0 ? "start" : share === 1 ? "end" : "middle"} class="dim">
+            <text
+              key={share}
+              x={x(first + span * share)}
+              y={HEIGHT - 4}
+              text-anchor={share === 0 ? "start" : share === 1 ? "end" : "middle"}
+              class="dim"
+            >
               {span > 4 * 86_400_000 ? day(ts) : time(ts)}
             </text>
           );

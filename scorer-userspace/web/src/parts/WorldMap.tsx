@@ -23,7 +23,10 @@ function outlines(): Promise<Shape[]> {
   shapes ??= import("world-atlas/countries-110m.json").then(({ default: atlas }) => {
     const world = atlas as unknown as Topology<{ countries: GeometryCollection }>;
     const all = feature(world, world.objects.countries).features.filter((shape) => shape.id !== "010");
-    const draw = geoPath(geoNaturalEarth1().fitSize([WIDTH, HEIGHT], { type: "FeatureCollection", features: all }), null).digits(1);
+    const draw = geoPath(
+      geoNaturalEarth1().fitSize([WIDTH, HEIGHT], { type: "FeatureCollection", features: all }),
+      null,
+    ).digits(1);
     return all.map((shape) => ({ code: byNumber.get(String(shape.id)) ?? null, path: draw(shape) ?? "" }));
   });
   return shapes;
@@ -35,7 +38,15 @@ export interface Land {
   text: string;
 }
 
-export function WorldMap({ lands, token, onPick }: { lands: Land[]; token: string; onPick: (code: string) => void }): JSX.Element {
+export function WorldMap({
+  lands,
+  token,
+  onPick,
+}: {
+  lands: Land[];
+  token: string;
+  onPick: (code: string) => void;
+}): JSX.Element {
   const [all, setAll] = useState<Shape[]>([]);
   const [tip, setTip] = useState<{ x: number; y: number; text: string } | null>(null);
   useEffect(() => void outlines().then(setAll), []);
@@ -54,11 +65,18 @@ export function WorldMap({ lands, token, onPick }: { lands: Land[]; token: strin
               d={shape.path}
               class={land ? "on" : ""}
               data-country={shape.code}
-              fill={shade ? `color-mix(in srgb, var(${token}) ${shade.toFixed(0)}%, var(--map-none))` : "var(--map-none)"}
+              fill={
+                shade ? `color-mix(in srgb, var(${token}) ${shade.toFixed(0)}%, var(--map-none))` : "var(--map-none)"
+              }
               onClick={() => land && onPick(land.code)}
               onMouseMove={(event) => {
                 const box = event.currentTarget.closest("figure")?.getBoundingClientRect();
-                if (box) setTip({ x: event.clientX - box.left, y: event.clientY - box.top, text: `${country(shape.code)}: ${land?.text ?? "no calls"}` });
+                if (box)
+                  setTip({
+                    x: event.clientX - box.left,
+                    y: event.clientY - box.top,
+                    text: `${country(shape.code)}: ${land?.text ?? "no calls"}`,
+                  });
               }}
             />
           );

@@ -1,7 +1,7 @@
 // Small parts that every page uses.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../api/client";
 import type { Level } from "../api/types";
 import type { Loaded } from "../lib/hooks";
@@ -10,7 +10,15 @@ import { link } from "../lib/router";
 
 type Children = { children?: ComponentChildren };
 
-export function Panel(props: Children & { title?: ComponentChildren; tools?: ComponentChildren; class?: string; flush?: boolean; id?: string }): JSX.Element {
+export function Panel(
+  props: Children & {
+    title?: ComponentChildren;
+    tools?: ComponentChildren;
+    class?: string;
+    flush?: boolean;
+    id?: string;
+  },
+): JSX.Element {
   return (
     <section class={`panel ${props.class ?? ""}`} id={props.id}>
       {props.title && (
@@ -70,11 +78,16 @@ export function Show<T>(props: {
   children: (data: T) => ComponentChildren;
 }): JSX.Element {
   const { data, problem, reload } = props.of;
-  if (data === null) return problem ? <Trouble problem={problem} retry={reload} /> : <Skeleton lines={props.lines ?? 4} />;
+  if (data === null)
+    return problem ? <Trouble problem={problem} retry={reload} /> : <Skeleton lines={props.lines ?? 4} />;
   return (
     <>
       {problem && <Trouble problem={problem} retry={reload} />}
-      {props.empty?.(data) ? <Empty title={props.emptyTitle ?? "Nothing here"}>{props.emptyText}</Empty> : props.children(data)}
+      {props.empty?.(data) ? (
+        <Empty title={props.emptyTitle ?? "Nothing here"}>{props.emptyText}</Empty>
+      ) : (
+        props.children(data)
+      )}
     </>
   );
 }
@@ -86,7 +99,15 @@ export function LevelMark({ level, word = true }: { level: Level; word?: boolean
     <span class={`level l-${LEVELS.includes(level) ? level : "low"}`}>
       <svg viewBox="0 0 16 16" aria-hidden="true">
         {LEVELS.map((_, i) => (
-          <rect key={i} x={i * 4} y={12 - i * 4} width="3" height={4 + i * 4} rx="0.6" fill={i <= rank ? "var(--c)" : "var(--line)"} />
+          <rect
+            key={i}
+            x={i * 4}
+            y={12 - i * 4}
+            width="3"
+            height={4 + i * 4}
+            rx="0.6"
+            fill={i <= rank ? "var(--c)" : "var(--line)"}
+          />
         ))}
       </svg>
       {word ? level : <span class="hidden">{level}</span>}
@@ -103,7 +124,15 @@ export function Score({ score, level }: { score: number; level: Level }): JSX.El
   );
 }
 
-export function Tags({ tags, most = 99, plain = false }: { tags: string[]; most?: number; plain?: boolean }): JSX.Element {
+export function Tags({
+  tags,
+  most = 99,
+  plain = false,
+}: {
+  tags: string[];
+  most?: number;
+  plain?: boolean;
+}): JSX.Element {
   const rest = tags.slice(most);
   return (
     <span class="tags">
@@ -128,7 +157,12 @@ export function Tags({ tags, most = 99, plain = false }: { tags: string[]; most?
 }
 
 /** A choice of few. */
-export function Segments<T extends string>(props: { label: string; value: T; options: readonly (readonly [T, string])[]; onChange: (value: T) => void }): JSX.Element {
+export function Segments<T extends string>(props: {
+  label: string;
+  value: T;
+  options: readonly (readonly [T, string])[];
+  onChange: (value: T) => void;
+}): JSX.Element {
   return (
     <span class="segments" role="group" aria-label={props.label}>
       {props.options.map(([value, text]) => (
@@ -137,6 +171,31 @@ export function Segments<T extends string>(props: { label: string; value: T; opt
         </button>
       ))}
     </span>
+  );
+}
+
+/** A text that counts when it is finished: on Enter, or when the field is left. Meanwhile the page may be drawn again. */
+export function Text(props: {
+  label: string;
+  value: string;
+  done: (value: string) => void;
+  class?: string;
+  search?: boolean | undefined;
+}): JSX.Element {
+  const [draft, setDraft] = useState(props.value);
+  useEffect(() => setDraft(props.value), [props.value]);
+  return (
+    <input
+      aria-label={props.label}
+      placeholder={props.label}
+      class={props.class}
+      value={draft}
+      maxLength={200}
+      spellcheck={false}
+      data-search={props.search || undefined}
+      onInput={(event) => setDraft(event.currentTarget.value)}
+      onChange={(event) => props.done(event.currentTarget.value.trim())}
+    />
   );
 }
 
@@ -151,7 +210,13 @@ export function Dialog(props: Children & { title: string; close: () => void; wid
     };
   }, []);
   return (
-    <dialog ref={ref} class={props.wide ? "wide" : ""} onClose={props.close} onCancel={props.close} aria-label={props.title}>
+    <dialog
+      ref={ref}
+      class={props.wide ? "wide" : ""}
+      onClose={props.close}
+      onCancel={props.close}
+      aria-label={props.title}
+    >
       <h2>{props.title}</h2>
       {props.children}
     </dialog>
@@ -159,7 +224,11 @@ export function Dialog(props: Children & { title: string; close: () => void; wid
 }
 
 /** A part that scrolls by itself, also by keys. */
-export function Scroll({ label, class: more = "", children }: Children & { label: string; class?: string }): JSX.Element {
+export function Scroll({
+  label,
+  class: more = "",
+  children,
+}: Children & { label: string; class?: string }): JSX.Element {
   return (
     <div class={`lists ${more}`} tabIndex={0} role="region" aria-label={label}>
       {children}
@@ -187,4 +256,7 @@ export function Foreign({ text, mono = false }: { text: string | null | undefine
 
 /** Control and direction characters shown as their codes. */
 export const printable = (text: string): string =>
-  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
+  text.replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g,
+    (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`,
+  );

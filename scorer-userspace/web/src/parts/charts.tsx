@@ -18,18 +18,35 @@ export interface Line {
 }
 
 /** Lines over time. `times` in seconds since 1970, rising. */
-export function TimeChart({ times, lines, height = 12, unit = "" }: { times: number[]; lines: Line[]; height?: number; unit?: string }): JSX.Element {
+export function TimeChart({
+  times,
+  lines,
+  height = 12,
+  unit = "",
+}: {
+  times: number[];
+  lines: Line[];
+  height?: number;
+  unit?: string;
+}): JSX.Element {
   const theme = useTheme();
   const [ref, width] = useSize<HTMLDivElement>();
   const plot = useRef<uPlot | null>(null);
-  const shape = lines.map((line) => line.label + line.colour).join();
+  // A line needs two points; fewer are shown as dots.
+  const dots = times.length < 3;
+  const shape = lines.map((line) => line.label + line.colour).join() + dots;
   const data = [times, ...lines.map((line) => line.values)] as uPlot.AlignedData;
   useEffect(() => {
     const element = ref.current;
     if (!element || width === 0) return;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const font = `${0.85 * rem}px "Inter Variable", system-ui, sans-serif`;
-    const axis = { stroke: colour("--dim"), font, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const axis = {
+      stroke: colour("--dim"),
+      font,
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { show: false },
+    };
     const made = new uPlot(
       {
         width,
@@ -38,20 +55,38 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
         // Where nobody points, the last value is told.
         hooks: { setLegend: [(plot) => plot.legend.idx == null && tellLast(plot)] },
         cursor: { y: false, drag: { x: false, y: false } },
-        scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
+        scales: {
+          x: { range: (_, min, max) => (max > min ? [min, max] : [min - 43_200, max + 43_200]) },
+          y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] },
+        },
         axes: [
           { ...axis, space: 6 * rem, values: stamps, size: 2.1 * rem },
-          { ...axis, size: 3.6 * rem, space: 2.4 * rem, values: (_, splits) => splits.map((v) => brief(v) + unit) },
+          {
+            ...axis,
+            size: 3.6 * rem,
+            space: 2.4 * rem,
+            values: (_, splits) => splits.map((v) => brief(v) + unit),
+          },
         ],
         series: [
-          { value: (_, v) => (v == null ? "–" : new Date(v * 1000).toLocaleString("en-GB", { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" })) },
+          {
+            value: (_, v) =>
+              v == null
+                ? "–"
+                : new Date(v * 1000).toLocaleString("en-GB", {
+                    day: "2-digit",
+                    month: "short",
+                    hour: "2-digit",
+                    minute: "2-digit",
+                  }),
+          },
           ...lines.map((line) => ({
             label: line.label,
             stroke: colour(line.colour),
             width: 1.8,
             ...(line.fill && { fill: faint(colour(line.colour)) }),
             ...(line.dash && { dash: line.dash }),
-            points: { show: false },
+            points: { show: dots, size: 0.6 * rem },
             value: (_: uPlot, v: number | null) => (v == null ? "–" : `${count(v)}${unit}`),
           })),
         ],
@@ -70,7 +105,9 @@ export function TimeChart({ times, lines, height = 12, unit = "" }: { times: num
     plot.current?.setData(data);
     if (plot.current?.cursor.idx == null) tellLast(plot.current);
   }, [data]);
-  return <div class="chart" ref={ref} role="img" aria-label={`${lines.map((line) => line.label).join(", ")} over time`} />;
+  return (
+    <div class="chart" ref={ref} role="img" aria-label={`${lines.map((line) => line.label).join(", ")} over time`} />
+  );
 }
 
 function tellLast(plot: uPlot | null): void {
@@ -85,7 +122,11 @@ function stamps(_: uPlot, splits: number[], __: number, ___: number, step: numbe
     const at = new Date(s * 1000);
     const midnight = at.getHours() === 0 && at.getMinutes() === 0;
     if (step >= 86_400 || midnight) return at.toLocaleDateString("en-GB", { day: "2-digit", month: "short" });
-    return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(step < 60 && { second: "2-digit" }) });
+    return at.toLocaleTimeString("en-GB", {
+      hour: "2-digit",
+      minute: "2-digit",
+      ...(step < 60 && { second: "2-digit" }),
+    });
   });
 }
 
@@ -93,11 +134,19 @@ function stamps(_: uPlot, splits: number[], __: number, ___: number, step: numbe
 export function Spark({ values, token = "--accent" }: { values: number[]; token?: string }): JSX.Element {
   if (values.length < 2) return <svg class="spark" aria-hidden="true" />;
   const most = Math.max(...values, 1);
-  const points = values.map((v, i) => `${((100 * i) / (values.length - 1)).toFixed(2)},${(28 - (26 * v) / most).toFixed(2)}`).join(" ");
+  const points = values
+    .map((v, i) => `${((100 * i) / (values.length - 1)).toFixed(2)},${(28 - (26 * v) / most).toFixed(2)}`)
+    .join(" ");
   return (
     <svg class="spark" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
       <polygon points={`0,30 ${points} 100,30`} fill={`var(${token})`} opacity="0.13" />
-      <polyline points={points} fill="none" stroke={`var(${token})`} stroke-width="1.5" vector-effect="non-scaling-stroke" />
+      <polyline
+        points={points}
+        fill="none"
+        stroke={`var(${token})`}
+        stroke-width="1.5"
+        vector-effect="non-scaling-stroke"
+      />
     </svg>
   );
 }
@@ -112,7 +161,15 @@ export interface Bar {
 }
 
 /** Bars of calls; the part of high risk in its colour. */
-export function Bars({ rows, wide = false, figures }: { rows: Bar[]; wide?: boolean; figures?: (row: Bar) => ComponentChildren }): JSX.Element {
+export function Bars({
+  rows,
+  wide = false,
+  figures,
+}: {
+  rows: Bar[];
+  wide?: boolean;
+  figures?: (row: Bar) => ComponentChildren;
+}): JSX.Element {
   const most = Math.max(1, ...rows.map((row) => row.calls));
   return (
     <div class={wide ? "bars wide" : "bars"}>
@@ -143,7 +200,15 @@ export function LevelSplit({ counts }: { counts: Partial<Record<string, number>>
       <div class="split" role="img" aria-label={LEVELS.map((l) => `${l} ${percent(counts[l] ?? 0, all)}`).join(", ")}>
         {LEVELS.map((level) => {
           const n = counts[level] ?? 0;
-          return n > 0 && <span key={level} title={`${level}: ${count(n)}`} style={{ flex: `${n} 0 3px`, background: `var(--${level})` }} />;
+          return (
+            n > 0 && (
+              <span
+                key={level}
+                title={`${level}: ${count(n)}`}
+                style={{ flex: `${n} 0 3px`, background: `var(--${level})` }}
+              />
+            )
+          );
         })}
       </div>
     </div>
@@ -151,7 +216,11 @@ export function LevelSplit({ counts }: { counts: Partial<Record<string, number>>
 }
 
 /** Contributions to the score: right of the middle towards fraud, left of it against. */
-export function Reasons({ reasons }: { reasons: { feature: string; text: string; contribution: number }[] }): JSX.Element {
+export function Reasons({
+  reasons,
+}: {
+  reasons: { feature: string; text: string; contribution: number }[];
+}): JSX.Element {
   const most = Math.max(0.001, ...reasons.map((r) => Math.abs(r.contribution)));
   return (
     <div class="bars wide reasons">
@@ -163,7 +232,13 @@ export function Reasons({ reasons }: { reasons: { feature: string; text: string;
             {reason.text}
           </span>,
           <span class="track" key={`t${reason.feature}`} aria-hidden="true">
-            <span style={{ width, marginLeft: up ? "50%" : `calc(50% - ${width})`, background: up ? "var(--high)" : "var(--low)" }} />
+            <span
+              style={{
+                width,
+                marginLeft: up ? "50%" : `calc(50% - ${width})`,
+                background: up ? "var(--high)" : "var(--low)",
+              }}
+            />
           </span>,
           <span class="figures" key={`f${reason.feature}`}>
             {up ? "+" : "−"}
@@ -176,13 +251,32 @@ export function Reasons({ reasons }: { reasons: { feature: string; text: string;
 }
 
 /** A half circle filled as far as `value` of `most`. */
-export function Gauge({ value, most, text, token }: { value: number; most: number; text: string; token: string }): JSX.Element {
+export function Gauge({
+  value,
+  most,
+  text,
+  token,
+}: {
+  value: number;
+  most: number;
+  text: string;
+  token: string;
+}): JSX.Element {
   const share = Math.min(1, Math.max(0, most > 0 ? value / most : 0));
   const length = Math.PI * 40;
   return (
     <svg viewBox="0 0 100 58" role="img" aria-label={text} class="gauge">
       <path d="M10 50a40 40 0 0 1 80 0" fill="none" stroke="var(--raised)" stroke-width="9" stroke-linecap="round" />
-      {share > 0 && <path d="M10 50a40 40 0 0 1 80 0" fill="none" stroke={`var(${token})`} stroke-width="9" stroke-linecap="round" stroke-dasharray={`${share * length} ${length}`} />}
+      {share > 0 && (
+        <path
+          d="M10 50a40 40 0 0 1 80 0"
+          fill="none"
+          stroke={`var(${token})`}
+          stroke-width="9"
+          stroke-linecap="round"
+          stroke-dasharray={`${share * length} ${length}`}
+        />
+      )}
       <text x="50" y="48" text-anchor="middle" class="gauge-text">
         {text}
       </text>
