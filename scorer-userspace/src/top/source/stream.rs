@@ -205,11 +205,6 @@ impl Stream {
 
     /// Reads the stream, again and again.
     async fn keep_on(&self, events: &SyncSender<Event>) {
-        // An empty list of what was is no failure: the stream comes in any case.
-        match self.past().await {
-            Ok(past) => past.into_iter().for_each(|call| drop(events.send(Event::Call(call)))),
-            Err(error) => log::debug!("past calls: {error}"),
-        }
         let mut wait = AGAIN.0;
         loop {
             let mut connected = false;
@@ -237,6 +232,11 @@ impl Stream {
     ) -> Result<(), StreamError> {
         let path = format!("/v1/stream?{}", self.query.trim_start_matches('&'));
         let response = self.get(&path, "text/event-stream").await?;
+        // What came before, or while there was no stream. Without, there is the stream.
+        match self.past().await {
+            Ok(past) => past.into_iter().for_each(|call| drop(events.send(Event::Call(call)))),
+            Err(error) => log::debug!("past calls: {error}"),
+        }
         if events.send(Event::State("connected".into())).is_err() {
             return Ok(());
         }
