@@ -96,14 +96,20 @@ fn every_metric_and_alert_is_documented() {
     }
 }
 
-/// Asks Prometheus.
-fn ask(path: &str) -> Value {
-    let mut stream = TcpStream::connect("127.0.0.1:19090").expect("Prometheus answers");
+/// Head and body of what Prometheus answers; `None` while it does not listen.
+fn get(path: &str) -> Option<(String, String)> {
+    let mut stream = TcpStream::connect("127.0.0.1:19090").ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").expect("asked");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("answered");
-    let (_, body) = text.split_once("\r\n\r\n").expect("a body");
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    let (head, body) = text.split_once("\r\n\r\n").expect("a body");
+    Some((head.to_owned(), body.to_owned()))
+}
+
+/// Asks Prometheus.
+fn ask(path: &str) -> Value {
+    let (_, body) = get(path).expect("Prometheus answers");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
 }
 
 fn query(expr: &str) -> Value {
@@ -169,12 +175,12 @@ fn a_real_prometheus_understands_it_all() {
         let start = Instant::now();
         let enough = "count_over_time(scorer_latency_seconds_count[1m]) > 6 and scorer_latency_seconds_count > 100";
         loop {
-            let up = TcpStream::connect("127.0.0.1:19090").is_ok();
+            let up = get("/-/ready").is_some_and(|(head, _)| head.contains(" 200 "));
             if up && query(enough)["data"]["result"].as_array().is_some_and(|found| !found.is_empty()) {
                 break;
             }
             let said = fs::read_to_string(place("prometheus.txt")).unwrap_or_default();
-            assert!(start.elapsed() < Duration::from_secs(60), "no calls are scraped: {said}");
+            assert!(start.elapsed() < Duration::from_secs(120), "no calls are scraped: {said}");
             sleep(Duration::from_millis(200));
         }
         let mut empty = BTreeSet::new();

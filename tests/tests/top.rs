@@ -5,6 +5,10 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -64,12 +68,9 @@ fn a_capture_is_looked_at_with_keys() {
     screen.wait("shown: 1  Filter: tag=spoofed");
     screen.keys(&["Enter"]);
     let text = screen.wait("Reasons");
-    for part in [
-        "Caller      +441632960555 (GB)",
-        "Network's   +441632960777",
-        "the number shown differs from the one the network asserts",
-        "INVITE ----",
-    ] {
+    for part in
+        ["Caller      +441632960555 (GB)", "Network's   +441632960777", " ######## ", "INVITE ----"]
+    {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     screen.keys(&["PageDown"]);
@@ -167,9 +168,8 @@ const CALL: &str = r#"{"ts":"2026-11-25T14:00:00.000000000Z","call":"00000000000
 "model":"m","action":"pass","rule":null,"response":null,"would":null,"dry_run":null,"lists":[],"outcome":null,
 "code":null,"setup_s":null,"duration_s":null,"label":null,"latency_ns":8000"#;
 
-/// Answers as the API does, over a Unix socket; the first stream breaks off after its
-/// events, and says so by `streams`.
-fn answer(stream: &UnixStream, streams: &mut u32) -> std::io::Result<()> {
+/// Answers as the API does, over a Unix socket; the first of the `streams` breaks off.
+fn answer(stream: &UnixStream, streams: &AtomicU32) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut first, mut line) = (String::new(), String::new());
     reader.read_line(&mut first)?;
@@ -199,7 +199,7 @@ fn answer(stream: &UnixStream, streams: &mut u32) -> std::io::Result<()> {
         ));
     }
     assert!(first.starts_with("GET /v1/stream?level=high "), "{first}");
-    *streams += 1;
+    let is_first = streams.fetch_add(1, Ordering::Relaxed) == 0;
     write!(
         out,
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -215,7 +215,7 @@ fn answer(stream: &UnixStream, streams: &mut u32) -> std::io::Result<()> {
     )?;
     event("lost", "{\"count\":3}")?;
     let rates = "{\"ts\":\"2026-11-25T14:00:01Z\",\"calls_per_min\":61,\"high_per_min\":7,\"latency_us\":{\"p50\":8,\"p99\":40},\"drops\":2,\"active\":5}";
-    for _ in 0..if *streams == 1 { 20 } else { 600 } {
+    for _ in 0..if is_first { 20 } else { 600 } {
         event("rates", rates)?;
         thread::sleep(Duration::from_millis(100));
     }
@@ -226,16 +226,11 @@ fn answer(stream: &UnixStream, streams: &mut u32) -> std::io::Result<()> {
 fn serve(socket: &Path) {
     let listener = UnixListener::bind(socket).expect("bound");
     thread::spawn(move || {
-        let streams = std::sync::Arc::new(std::sync::Mutex::new(0));
+        let streams = Arc::new(AtomicU32::new(0));
         for stream in listener.incoming().flatten() {
-            let streams = std::sync::Arc::clone(&streams);
-            thread::spawn(move || {
-                let mut count = *streams.lock().expect("not poisoned");
-                let before = count;
-                // Ends with a broken pipe when the reader has seen enough.
-                let _ = answer(&stream, &mut count);
-                *streams.lock().expect("not poisoned") += count - before;
-            });
+            let streams = Arc::clone(&streams);
+            // Ends with a broken pipe when the reader has seen enough.
+            thread::spawn(move || drop(answer(&stream, &streams)));
         }
     });
 }
@@ -268,8 +263,8 @@ fn a_running_scorer_is_looked_at() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     screen.keys(&["Escape"]);
-    // The stream breaks off, and another is begun.
-    screen.wait("waiting: it has ended the stream");
+    // The stream breaks off, and another is begun: what it lost adds up.
+    screen.wait("not shown 6");
     screen.wait("(connected)");
     screen.keys(&["q"]);
     screen.wait("ended 0");
