@@ -90,8 +90,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         tap.arg("--save").arg(file);
     }
     let mut tap = Running(tap.spawn().context("cannot start scorer")?);
-    // Attaching takes some tens of milliseconds.
-    sleep(Duration::from_secs(1));
+    // Attaching takes some tens of milliseconds on a machine that is not busy.
+    let start = Instant::now();
+    let up = site.path("api.sock");
+    while start.elapsed() < Duration::from_secs(1)
+        || site.has_api && !up.exists() && start.elapsed() < Duration::from_secs(30)
+    {
+        sleep(Duration::from_millis(100));
+    }
     if site.has_api {
         let address = forward(args.port, &site.path("api.sock"))?;
         say(&format!("open http://{address}/"));

@@ -1,6 +1,7 @@
 //! The demo's site: a folder with the simulated operator's configuration, records, lists.
 
 use std::{
+    fmt::Write as _,
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -53,6 +54,7 @@ impl Site {
         let has_api = output(Command::new(scorer).args(["serve", "--help"])).is_some();
         let site = Self { folder, seed, has_api };
         site.configure(scorer, listen)?;
+        site.list(scorer)?;
         site.remember(scorer)?;
         Ok(site)
     }
@@ -98,14 +100,19 @@ impl Site {
         check(simulate.arg("--site").arg(&site).stderr(Stdio::null()))?;
         let mut config = fs::read_to_string(site.join("scorer.toml"))?;
         let place = |name: &str| format!("{:?}", self.path(name).display().to_string());
-        config += &format!("\n[records]\nfolder = {}\n", place("records"));
-        config += &format!("\n[lists]\nstore = {}\n", place("lists.sqlite"));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            config,
+            "\n[records]\nfolder = {}\n\n[lists]\nstore = {}\n",
+            place("records"),
+            place("lists.sqlite")
+        );
         if self.has_api {
-            config += "\n[api]\nopen_loopback = \"admin\"\n";
-            config += &match listen {
-                Listen::Socket => format!("socket = {}\n", place("api.sock")),
-                Listen::Port(port) => format!("listen = \"127.0.0.1:{port}\"\n"),
+            let listen = match listen {
+                Listen::Socket => format!("socket = {}", place("api.sock")),
+                Listen::Port(port) => format!("listen = \"127.0.0.1:{port}\""),
             };
+            let _ = write!(config, "\n[api]\nopen_loopback = \"admin\"\n{listen}\n");
         }
         fs::write(self.config(), config).context("cannot write the configuration")
     }
@@ -116,6 +123,14 @@ impl Site {
         command.args(["simulate", "--seed", &self.seed.to_string(), "--mix"]);
         command.arg(self.path(mix));
         command
+    }
+
+    /// Makes the store of lists, with an entry to look at.
+    fn list(&self, scorer: &Path) -> Result<()> {
+        let mut list = Command::new(scorer);
+        list.args(["list", "--by", "demo", "--store"]).arg(self.path("lists.sqlite"));
+        list.args(["add", "deny_number", "+441632960999", "--reason", "reported by customers"]);
+        check(list.stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
     /// Records a week of calls that were.

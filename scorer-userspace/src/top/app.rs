@@ -85,6 +85,7 @@ pub(super) enum Wish {
 
 /// The state.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with another")]
 pub(super) struct App {
     pub(super) ring: Ring,
     pub(super) view: View,

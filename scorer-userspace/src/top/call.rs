@@ -102,6 +102,7 @@ pub(in crate::top) struct Details {
 
 /// A call.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "Call-ID is a header's name")]
 pub(in crate::top) struct Call {
     /// Key of the call attempt; 0 where it is not told.
     pub key: u64,

@@ -92,15 +92,13 @@ impl Column {
             Self::Time | Self::Level => 8,
             Self::Score => 5,
             Self::Caller | Self::Callee | Self::Network => 15,
-            Self::Countries => 7,
-            Self::Tags => 16,
             Self::Trunk => 14,
             Self::Action => 12,
             Self::Outcome => 13,
             Self::Reason => 40,
             Self::Source => 21,
-            Self::Profile | Self::Fingerprint => 16,
-            Self::Latency => 7,
+            Self::Tags | Self::Profile | Self::Fingerprint => 16,
+            Self::Countries | Self::Latency => 7,
             Self::CallId => 30,
         }
     }

@@ -45,8 +45,9 @@ impl Ring {
     /// Takes one; the oldest makes room. A call that is known by its key is replaced.
     pub(super) fn push(&mut self, call: Call) {
         if let Some(known) = self.number(call.key).and_then(|number| self.get_mut(number)) {
-            let ladder = std::mem::take(&mut known.ladder);
+            let (ladder, details) = (std::mem::take(&mut known.ladder), known.details.take());
             *known = call;
+            known.details = known.details.take().or(details);
             if known.ladder.is_empty() {
                 known.ladder = ladder;
             }

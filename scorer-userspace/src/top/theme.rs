@@ -46,12 +46,6 @@ impl Theme {
         self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Yellow)
     }
 
-    /// A bar across the screen.
-    pub(super) fn bar(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
-    }
-
-    pub(super) fn at_hand(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
-    }
+    /// A bar across the screen, and what is at hand.
+    pub(super) const REVERSED: Style = Style::new().add_modifier(Modifier::REVERSED);
 }

@@ -1,7 +1,7 @@
 //! Calls of a running `scorer`, over its API: docs/api.md tells what it answers.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     net::SocketAddr,
     path::PathBuf,
     str::FromStr,
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -153,7 +153,8 @@ impl Stream {
         let mut add = |name: &str, value: &str| {
             if !value.is_empty() {
                 let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-                query.push_str(&format!("&{name}={value}"));
+                // Writing to a String cannot fail.
+                let _ = write!(query, "&{name}={value}");
             }
         };
         add("level", filter.level.map_or("", |level| level.name()));
@@ -205,11 +206,6 @@ impl Stream {
 
     /// Reads the stream, again and again.
     async fn keep_on(&self, events: &SyncSender<Event>) {
-        // An empty list of what was is no failure: the stream comes in any case.
-        match self.past().await {
-            Ok(past) => past.into_iter().for_each(|call| drop(events.send(Event::Call(call)))),
-            Err(error) => log::debug!("past calls: {error}"),
-        }
         let mut wait = AGAIN.0;
         loop {
             let mut connected = false;
@@ -237,6 +233,11 @@ impl Stream {
     ) -> Result<(), StreamError> {
         let path = format!("/v1/stream?{}", self.query.trim_start_matches('&'));
         let response = self.get(&path, "text/event-stream").await?;
+        // What came before, or while there was no stream. Without, there is the stream.
+        match self.past().await {
+            Ok(past) => past.into_iter().for_each(|call| drop(events.send(Event::Call(call)))),
+            Err(error) => log::debug!("past calls: {error}"),
+        }
         if events.send(Event::State("connected".into())).is_err() {
             return Ok(());
         }
@@ -302,7 +303,7 @@ impl Stream {
             return Ok(response);
         }
         let body = timeout(PATIENCE, Limited::new(response.into_body(), 64 << 10).collect()).await;
-        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
         // problem+json (RFC 9457), where it is.
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let said = |key: &str| problem.get(key).and_then(|text| text.as_str()).map(clean::text);

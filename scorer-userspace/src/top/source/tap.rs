@@ -46,6 +46,8 @@ impl OwnTap {
         config.engine.history.secret = true;
         config.engine.assembler.secret = true;
         let tap = config.tap.clone();
+        // The first call would wait for it.
+        crate::number::warm_up();
         let local = Box::new(Local::new(scoring, Full::Drop)?);
         let tap = Tap::attach(&tap).context(
             "`scorer top --interface` taps by itself; where a scorer runs already, leave the \

@@ -31,7 +31,7 @@ const HELP: &[(&str, &str)] = &[
     ("Left Right", "in details: the call before, the next"),
 ];
 
-pub(super) fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme, view: &View, area: Rect) {
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, view: &View, area: Rect) {
     let (title, lines): (&str, Vec<Line<'static>>) = match view {
         View::Help(_) => {
             let lines = HELP.iter().map(|(keys, what)| Line::raw(format!("{keys:<27} {what}")));
@@ -44,8 +44,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme, view: &View, 
             };
             (title, vec![Line::raw(what), Line::raw(format!("{text}_"))])
         }
-        View::Filter(fields, at) => (" Filter ", filter(fields, *at, theme)),
-        View::Columns(at) => (" Columns ", columns(app, *at, theme)),
+        View::Filter(fields, at) => (" Filter ", filter(fields, *at)),
+        View::Columns(at) => (" Columns ", columns(app, *at)),
         View::List | View::Overview | View::Call { .. } => return,
     };
     let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(40);
@@ -69,23 +69,23 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme, view: &View, 
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), inside);
 }
 
-fn filter(fields: &Fields, at: usize, theme: Theme) -> Vec<Line<'static>> {
+fn filter(fields: &Fields, at: usize) -> Vec<Line<'static>> {
     let level =
         fields.level.map_or("all".to_owned(), |level| format!("{} or higher", level.name()));
     let values = std::iter::once(level).chain(fields.texts.iter().cloned());
     let lines = Fields::NAMES.iter().zip(values).enumerate().map(|(i, (name, value))| {
         let cursor = if i == at && i > 0 { "_" } else { "" };
         let line = Line::raw(format!("{name:<8} {:<40}", format!("{value}{cursor}")));
-        if i == at { line.patch_style(theme.at_hand()) } else { line }
+        if i == at { line.patch_style(Theme::REVERSED) } else { line }
     });
     lines.collect()
 }
 
-fn columns(app: &App, at: usize, theme: Theme) -> Vec<Line<'static>> {
+fn columns(app: &App, at: usize) -> Vec<Line<'static>> {
     let lines = Column::ALL.iter().enumerate().map(|(i, column)| {
         let mark = if app.shown.contains(column) { 'x' } else { ' ' };
         let line = Line::raw(format!("[{mark}] {:<30}", column.name()));
-        if i == at { line.patch_style(theme.at_hand()) } else { line }
+        if i == at { line.patch_style(Theme::REVERSED) } else { line }
     });
     lines.collect()
 }

@@ -21,7 +21,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme, area: Rec
     let fitting = Column::fitting(&app.shown, area.width);
     let mut lines = vec![what_is_shown(app)];
     lines.extend(counts(app, theme));
-    lines.push(headings(app, &fitting, theme));
+    lines.push(headings(app, &fitting));
     for number in app.order.iter().skip(app.top).take(rows) {
         let Some(call) = app.ring.get(*number) else { continue };
         lines.push(row(call, &fitting, theme, app.at == Some(*number)));
@@ -77,7 +77,7 @@ fn counts(app: &App, theme: Theme) -> [Line<'static>; 2] {
     ]
 }
 
-fn headings(app: &App, fitting: &[(Column, u16)], theme: Theme) -> Line<'static> {
+fn headings(app: &App, fitting: &[(Column, u16)]) -> Line<'static> {
     let mut text = String::new();
     for (i, (column, width)) in fitting.iter().enumerate() {
         if i > 0 {
@@ -91,7 +91,7 @@ fn headings(app: &App, fitting: &[(Column, u16)], theme: Theme) -> Line<'static>
         let heading = format!("{}{mark}", column.name());
         text.push_str(&padded(&heading, *width, column.is_number()));
     }
-    Line::styled(text, theme.bar())
+    Line::styled(text, Theme::REVERSED)
 }
 
 fn row(call: &Call, fitting: &[(Column, u16)], theme: Theme, at_hand: bool) -> Line<'static> {
@@ -108,7 +108,7 @@ fn row(call: &Call, fitting: &[(Column, u16)], theme: Theme, at_hand: bool) -> L
         spans.push(Span::styled(text, style));
     }
     let line = Line::from(spans);
-    if at_hand { line.patch_style(theme.at_hand()) } else { line }
+    if at_hand { line.patch_style(Theme::REVERSED) } else { line }
 }
 
 /// The text in so many cells; what is cut ends in `~`.

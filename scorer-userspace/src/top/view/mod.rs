@@ -38,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme, now: Time
         Constraint::Length(1),
     ])
     .areas(area);
-    draw_title(frame, app, theme, title);
+    draw_title(frame, app, title);
     draw_status(frame, app, theme, now, status);
     match &app.view.clone() {
         View::Overview => overview::draw(frame, app, theme, body),
@@ -46,13 +46,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme, now: Time
         View::List => list::draw(frame, app, theme, body),
         over => {
             list::draw(frame, app, theme, body);
-            dialogs::draw(frame, app, theme, over, body);
+            dialogs::draw(frame, app, over, body);
         }
     }
-    draw_keys(frame, &app.view, theme, keys);
+    draw_keys(frame, &app.view, keys);
 }
 
-fn draw_title(frame: &mut Frame<'_>, app: &App, theme: Theme, area: Rect) {
+fn draw_title(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let mut text = format!("scorer top - {}", app.about);
     if !app.state.is_empty() {
         text = format!("{text} ({})", app.state);
@@ -63,7 +63,7 @@ fn draw_title(frame: &mut Frame<'_>, app: &App, theme: Theme, area: Rect) {
             text = format!("{text}, {} calls passed by", app.passed_by);
         }
     }
-    frame.render_widget(Paragraph::new(text).style(theme.bar()), area);
+    frame.render_widget(Paragraph::new(text).style(Theme::REVERSED), area);
 }
 
 /// Rates, or what there is to say.
@@ -91,7 +91,7 @@ fn draw_status(frame: &mut Frame<'_>, app: &App, theme: Theme, now: Timestamp, a
     frame.render_widget(Line::from(spans), area);
 }
 
-fn draw_keys(frame: &mut Frame<'_>, view: &View, theme: Theme, area: Rect) {
+fn draw_keys(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let keys: &[(&str, &str)] = match view {
         View::List => &[
             ("Esc", "Quit"),
@@ -119,7 +119,7 @@ fn draw_keys(frame: &mut Frame<'_>, view: &View, theme: Theme, area: Rect) {
     let mut spans = Vec::with_capacity(2 * keys.len());
     for (key, what) in keys {
         spans.push(Span::raw(*key));
-        spans.push(Span::styled(format!(" {what} "), theme.bar()));
+        spans.push(Span::styled(format!(" {what} "), Theme::REVERSED));
     }
     frame.render_widget(Line::from(spans), area);
 }

@@ -10,6 +10,9 @@ use scorer_common::verdict::Level;
 
 use crate::top::{app::App, call::Call, rates::most, theme::Theme};
 
+/// What is counted of a call.
+type Names = fn(&Call) -> Vec<&str>;
+
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme, area: Rect) {
     let [levels, rest] = Layout::vertical([Constraint::Length(6), Constraint::Min(1)]).areas(area);
     draw_levels(frame, app, theme, levels);
@@ -18,7 +21,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: Theme, area: Rec
     let rows = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]);
     let [tags, trunks] = rows.areas(left);
     let [countries, reasons] = rows.areas(right);
-    let tables: [(&str, Rect, fn(&Call) -> Vec<&str>); 4] = [
+    let tables: [(&str, Rect, Names); 4] = [
         ("Tags", tags, |call| call.tags.iter().map(String::as_str).collect()),
         ("Trunks", trunks, |call| vec![&*call.trunk]),
         ("From", countries, |call| vec![&*call.caller_country]),
