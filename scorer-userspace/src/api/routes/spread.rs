@@ -41,7 +41,8 @@ pub(in crate::api) type Spread = Option<[f32; 3]>;
 /// A feature of a call beside what is usual.
 pub(in crate::api) fn told(feature: &FeatureDef, value: f32, spreads: &[Spread]) -> Value {
     let spread = spreads.get(usize::from(feature.id)).copied().flatten();
-    let [low, median, high] = spread.map_or([None; 3], |spread| spread.map(|value| Some(widened(value))));
+    let [low, median, high] =
+        spread.map_or([None; 3], |spread| spread.map(|value| Some(widened(value))));
     let unusual =
         value.is_finite() && spread.is_some_and(|[low, _, high]| value < low || value > high);
     json!({
