@@ -71,7 +71,7 @@ enum Label {
     None,
 }
 
-fn of_16(name: &str, text: String) -> Result<String, Problem> {
+fn of_16(name: &str, text: &str) -> Result<String, Problem> {
     let hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hex {
         Ok(text.to_ascii_lowercase())
@@ -176,8 +176,8 @@ impl Filter {
             callee: sought("callee", self.callee)?,
             trunk: short("trunk", self.trunk)?,
             country: some(self.country).map(country).transpose()?,
-            fingerprint: some(self.fingerprint).map(|t| of_16("fingerprint", t)).transpose()?,
-            profile: some(self.profile).map(|t| of_16("profile", t)).transpose()?,
+            fingerprint: some(self.fingerprint).map(|t| of_16("fingerprint", &t)).transpose()?,
+            profile: some(self.profile).map(|t| of_16("profile", &t)).transpose()?,
             outcome: some(self.outcome).map(outcome).transpose()?,
             label: some(self.label).map(label).transpose()?,
             action: some(self.action).map(action).transpose()?,

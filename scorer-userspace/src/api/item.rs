@@ -119,6 +119,7 @@ struct RowReason {
 
 /// How a call went on.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the answer")]
 pub(super) struct Outcome {
     pub(super) outcome: String,
     #[serde(default)]
@@ -271,10 +272,9 @@ impl Item {
 
     /// The same without numbers.
     pub(super) fn masked(mut self) -> Self {
-        for number in [&mut self.caller, &mut self.network_number, &mut self.callee] {
-            if let Some(number) = number {
-                *number = mask::user(number);
-            }
+        let numbers = [&mut self.caller, &mut self.network_number, &mut self.callee];
+        for number in numbers.into_iter().flatten() {
+            *number = mask::user(number);
         }
         self.call_id = mask::call_id(&self.call_id).into_owned();
         self

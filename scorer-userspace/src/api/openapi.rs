@@ -461,6 +461,7 @@ fn schema(name: &str) -> Value {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "values are made where they are given")]
 fn object(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties})
 }
@@ -472,6 +473,7 @@ fn given(required: &[&str], properties: Value) -> Value {
     object
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "values are made where they are given")]
 fn page(of: Value) -> Value {
     object(
         &["items", "next"],

@@ -26,8 +26,8 @@ pub(in crate::api) struct Seen {
 }
 
 impl Seen {
-    fn new() -> Box<Self> {
-        Box::new(Self { slot: Slot::new(), message: Vec::with_capacity(MESSAGE), cut: false })
+    fn new() -> Self {
+        Self { slot: Slot::new(), message: Vec::with_capacity(MESSAGE), cut: false }
     }
 }
 
@@ -58,7 +58,7 @@ pub struct Mail {
 pub fn feed() -> std::io::Result<(Feed, Mail)> {
     let (full, filled) = rtrb::RingBuffer::new(QUEUE);
     let (mut give, free) = rtrb::RingBuffer::new(QUEUE);
-    while give.push(Seen::new()).is_ok() {}
+    while give.push(Box::new(Seen::new())).is_ok() {}
     let (changes, changed) = rtrb::RingBuffer::new(CHANGES);
     let (dropped, bell) = (Arc::default(), Arc::new(Bell::new()?));
     let feed = Feed { full, free, changes, dropped: Arc::clone(&dropped), bell: Arc::clone(&bell) };
@@ -106,7 +106,7 @@ impl Mail {
     /// The next call; another entry takes its place.
     pub(super) fn call(&mut self) -> Option<Box<Seen>> {
         let mut seen = self.full.pop().ok()?;
-        let _ = self.free.push(Seen::new());
+        let _ = self.free.push(Box::new(Seen::new()));
         seen.message.shrink_to_fit();
         Some(seen)
     }

@@ -53,7 +53,7 @@ pub(in crate::api) fn run(mut mail: Mail, live: &Live) {
             if let Some(seen) = mail.call() {
                 busy = true;
                 counts.call(&seen.slot);
-                live.call(Arc::new(*seen));
+                live.call(&Arc::new(*seen));
             } else if let Some(change) = mail.change() {
                 busy = true;
                 counts.change(&change);
@@ -154,8 +154,8 @@ impl From<&Change> for Outcome {
 }
 
 impl Live {
-    fn call(&self, seen: Arc<super::Seen>) {
-        self.memory().add(Arc::clone(&seen));
+    fn call(&self, seen: &Arc<super::Seen>) {
+        self.memory().add(Arc::clone(seen));
         // Items are made for those who listen.
         if self.events.receiver_count() > 0 {
             let item = Item::from(&*seen.slot);

@@ -188,8 +188,7 @@ pub(in crate::api) async fn add(
     let (new, kept) = change(&api, move |store| {
         let new = store.add(&entry, &who.name, now, home)?;
         let value = crate::lists::read_value(entry.list, &entry.value, home)
-            .map(|(_, value)| value)
-            .unwrap_or_else(|_| entry.value.clone());
+            .map_or_else(|_| entry.value.clone(), |(_, value)| value);
         Ok((new, Stored { value, ..entry }))
     })
     .await?;

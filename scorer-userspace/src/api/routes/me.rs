@@ -22,25 +22,18 @@ pub(in crate::api) async fn readyz(
     State(api): State<Arc<Api>>,
 ) -> Result<impl IntoResponse, Problem> {
     let not = |why: &str| Problem::of(StatusCode::SERVICE_UNAVAILABLE, why);
-    match &api.live {
-        Some(live) => {
-            let beats = live.shared.alive.load(Ordering::Relaxed);
-            if !api.pulse.beats(beats) {
-                return Err(not("the scoring thread does not turn"));
-            }
-            let snapshot = live.shared.snapshot.lock();
-            let snapshot = snapshot.unwrap_or_else(std::sync::PoisonError::into_inner);
-            if snapshot.models.champion.is_none() {
-                return Err(not("no model is loaded"));
-            }
+    if let Some(live) = &api.live {
+        let beats = live.shared.alive.load(Ordering::Relaxed);
+        if !api.pulse.beats(beats) {
+            return Err(not("the scoring thread does not turn"));
         }
-        None => {
-            let records =
-                api.records.as_ref().is_none_or(|records| records.store().folder().is_dir());
-            if !records {
-                return Err(not("the folder of the records is gone"));
-            }
+        let snapshot = live.shared.snapshot.lock();
+        let snapshot = snapshot.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if snapshot.models.champion.is_none() {
+            return Err(not("no model is loaded"));
         }
+    } else if !api.records.as_ref().is_none_or(|records| records.store().folder().is_dir()) {
+        return Err(not("the folder of the records is gone"));
     }
     Ok(Json(json!({"status": "ready", "scoring": api.live.is_some()})))
 }

@@ -202,7 +202,7 @@ fn auc(labelled: &[Labelled]) -> Option<f64> {
     while at < sorted.len() {
         let same = sorted[at..].iter().take_while(|call| call.0 == sorted[at].0).count();
         // Equal ones share their middle rank.
-        let rank = at as f64 + (same as f64 + 1.0) / 2.0;
+        let rank = at as f64 + f64::midpoint(same as f64, 1.0);
         ranks += rank * sorted[at..at + same].iter().filter(|call| call.1).count() as f64;
         at += same;
     }
@@ -232,7 +232,7 @@ pub(in crate::api) async fn calibration(
                 "low": low,
                 "high": high,
                 "calls": count,
-                "predicted": mean(&|call| call.0).unwrap_or((low + high) / 2.0),
+                "predicted": mean(&|call| call.0).unwrap_or(f64::midpoint(low, high)),
                 "observed": mean(&|call| f64::from(u8::from(call.1))),
             })
         })

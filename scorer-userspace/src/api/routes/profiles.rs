@@ -284,7 +284,9 @@ fn load(
     let is = format!("profile = '{:016x}'", asked.profile);
     store.calls(span, &is, &some(OWN), &mut |call| own.push(call.row(home)))?;
     let others = format!("profile <> '{:016x}' AND ({})", asked.profile, shared(&own));
-    own.into_iter().for_each(|row| inquiry.add(row));
+    for row in own {
+        inquiry.add(row);
+    }
     store.calls(span, &others, &some(OTHERS), &mut |call| inquiry.add(call.row(home)))?;
     let end = Timestamp(span[1].0.saturating_add(TALK).min(i64::MAX as u64));
     let went = format!(

@@ -258,13 +258,13 @@ async fn stored(
                 (Value::String(text), _) => Some(text.clone()),
                 _ => None,
             };
-            told(by, key.unwrap_or_else(|| "none".into()), [row.calls, row.high, frauds], row.score)
+            told(by, key.as_deref().unwrap_or("none"), [row.calls, row.high, frauds], row.score)
         })
         .collect())
 }
 
 /// A row as it is told.
-fn told(by: By, key: String, [calls, high, frauds]: [u64; 3], score: f64) -> Value {
+fn told(by: By, key: &str, [calls, high, frauds]: [u64; 3], score: f64) -> Value {
     let mut row = json!({
         "key": key,
         "calls": calls,
@@ -279,7 +279,7 @@ fn told(by: By, key: String, [calls, high, frauds]: [u64; 3], score: f64) -> Val
             row["ts"] = json!(ts);
         }
         By::Reason => {
-            if let Some(feature) = by_name(&key) {
+            if let Some(feature) = by_name(key) {
                 row["text"] = json!(crate::features::REGISTRY[usize::from(feature)].doc);
             }
         }
@@ -350,7 +350,7 @@ async fn remembered(
     rows.truncate(limit);
     Ok(rows
         .into_iter()
-        .map(|(key, (count, score))| told(by, key, count, score / count[0].max(1) as f64))
+        .map(|(key, (count, score))| told(by, &key, count, score / count[0].max(1) as f64))
         .collect())
 }
 

@@ -52,7 +52,7 @@ pub(in crate::api) async fn show(
             let (calls, bytes, most) = live.memory().size();
             json!({"calls": calls, "bytes": bytes, "most": most})
         }),
-        "rates": api.live.as_ref().and_then(|live| live.rates()).map(|rates| rates.json()),
+        "rates": api.live.as_ref().and_then(Live::rates).map(|rates| rates.json()),
         "doctor": doctor,
         "model": model.map(|model| json!({"name": model.name(), "id": format!("{:016x}", model.id())})),
         "object": {"bytes": OBJECT.len(), "sha256": digest},

@@ -92,7 +92,8 @@ pub(super) fn run(
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
-    let (feed, server) = serving(config, &shared, &ways, &source)?;
+    // Dropped in this order, too: the API's thread ends when nobody can send any more.
+    let (server, feed) = serving(config, &shared, &ways, &source)?;
     let (lines, queue) = sync_channel::<Vec<u8>>(QUEUE);
     let header = config.style.header();
 
@@ -158,7 +159,7 @@ fn serving(
     shared: &Arc<Shared>,
     ways: &Ways,
     source: &Source,
-) -> anyhow::Result<(Option<api::Feed>, Option<api::Server>)> {
+) -> anyhow::Result<(Option<api::Server>, Option<api::Feed>)> {
     let Some(stats) = &shared.api else { return Ok((None, None)) };
     let (feed, mail) = api::feed().context("cannot make a queue")?;
     let scoring = api::Scoring { mail, shared: Arc::clone(shared), recent: ways.recent() };
@@ -169,7 +170,7 @@ fn serving(
         doctor: super::doctor::found,
     };
     let server = api::Server::start(config, about, Some(scoring), Arc::clone(stats))?;
-    Ok((Some(feed), Some(server)))
+    Ok((Some(server), Some(feed)))
 }
 
 /// Waits for a signal, or for the scoring thread to end, and serves metrics.
