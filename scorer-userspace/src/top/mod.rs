@@ -23,6 +23,7 @@ mod tests;
 
 use std::{
     io::{self, IsTerminal as _},
+    os::fd::AsFd as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,6 +33,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event as Input},
@@ -64,8 +66,11 @@ pub fn run(source: Source, most: usize, filter: Filter, notices: &Notices) -> an
          write lines"
     );
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
+    // Not SIGHUP: it ends the process, since there is no terminal to give back.
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
+        // The second one ends it at once.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
             .context("cannot wait for signals")?;
     }
     let app = App::new(most, source.about.clone(), source.live, filter);
@@ -88,6 +93,15 @@ impl Drop for Restored {
     fn drop(&mut self) {
         ratatui::restore();
     }
+}
+
+/// Whether the terminal has gone: crossterm would read its end for ever.
+fn hung_up() -> bool {
+    let input = io::stdin();
+    let mut fds = [PollFd::new(input.as_fd(), PollFlags::empty())];
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    poll(&mut fds, PollTimeout::ZERO).is_ok()
+        && fds[0].revents().is_some_and(|events| events.intersects(gone))
 }
 
 fn show(
@@ -120,6 +134,9 @@ fn show(
                 .context("cannot draw on the terminal")?;
             drawn = Some(Instant::now());
             at_once = false;
+        }
+        if hung_up() {
+            return Ok(());
         }
         if event::poll(TURN).context("cannot read the terminal")? {
             match event::read().context("cannot read the terminal")? {
