@@ -74,7 +74,8 @@ fn a_capture_is_looked_at_with_keys() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     screen.keys(&["PageDown"]);
-    screen.wait("P-Asserted-Identity:");
+    let text = screen.wait("P-Asserted-Identity:");
+    assert!(text.contains("INVITE ----"), "{text}");
     screen.keys(&["End"]);
     screen.wait("have no value");
     // One at a time: Escape and a key at once are Alt and the key.
