@@ -94,13 +94,13 @@ impl Client {
             head.push_str("Host: localhost\r\n");
         }
         if let Some(token) = &self.token {
-            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+            head.extend(["Authorization: Bearer ", token, "\r\n"]);
         }
         for (name, value) in more {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([*name, ": ", *value, "\r\n"]);
         }
         if length > 0 {
-            head.push_str(&format!("Content-Length: {length}\r\n"));
+            head.extend(["Content-Length: ", &length.to_string(), "\r\n"]);
         }
         head + "\r\n"
     }
@@ -185,7 +185,7 @@ impl Events {
             line.clear();
             assert!(self.lines.read_line(&mut line).expect("an event") > 0, "no {name}");
             if let Some(of) = line.strip_prefix("event: ") {
-                event = of.trim().to_owned();
+                of.trim().clone_into(&mut event);
             } else if let Some(data) = line.strip_prefix("data: ")
                 && event == name
             {

@@ -736,7 +736,7 @@ fn answers_are_as_the_document_says() {
         println!("SKIPPED: schemathesis is not installed");
         return;
     }
-    let site = Site::new("120", "rate = 10000\nopen_loopback = \"admin\"");
+    let site = Site::new("120", "rate = 10000\nquery_seconds = 120\nopen_loopback = \"admin\"");
     let (_serve, address) = site.serve();
     let url = format!("http://{address}/v1/openapi.json");
     let token = format!("Authorization: Bearer {}", site.tokens["admin"]);

@@ -101,13 +101,13 @@ mod tests {
         fn read_as_given_out(ts in 0..i64::MAX as u64, call: u64, text: String) {
             let behind = Behind { ts: Timestamp(ts), call };
             prop_assert_eq!(Behind::read(&behind.cursor()).unwrap(), behind);
-            prop_assert_eq!(key(&cursor(&text)).unwrap(), text);
+            prop_assert_eq!(&key(&cursor(&text)).unwrap(), &text);
         }
 
         #[test]
         fn any_text(text in ".{0,40}") {
             if let Ok(behind) = Behind::read(&text) {
-                prop_assert_eq!(behind.cursor(), text);
+                prop_assert_eq!(&behind.cursor(), &text);
             }
             let _ = key(&text);
         }

@@ -19,6 +19,7 @@ mod files;
 pub mod hep;
 mod keep;
 mod number;
+mod one;
 mod parquet_file;
 mod pseudonym;
 pub mod query;

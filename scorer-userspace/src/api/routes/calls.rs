@@ -408,16 +408,8 @@ impl Found {
 
 /// Features of a stored call; none where they are not kept.
 async fn features(records: &Questions, ts: u64, call: u64) -> Result<Vec<f32>, Problem> {
-    let at = in_sql(Timestamp(ts));
-    let rows: Vec<Value> = records
-        .rows(format!(
-            "SELECT * FROM features WHERE ts >= {at} AND ts <= {at} AND call = {call} LIMIT 1"
-        ))
-        .await?;
-    let Some(row) = rows.first() else { return Ok(Vec::new()) };
-    let value = |name: &str| row[name].as_f64().map_or(f32::NAN, |value| value as f32);
-    let values: Vec<_> = REGISTRY.iter().map(|feature| value(feature.name)).collect();
-    Ok(if values.iter().all(|value| value.is_nan()) { Vec::new() } else { values })
+    let read = records.work(move |store, _| store.features(Timestamp(ts), call));
+    Ok(read.await?.unwrap_or_default())
 }
 
 /// Bytes of a verdict's line at most.

@@ -203,6 +203,15 @@ impl Store {
         Ok(segments + listing.files.iter().map(|file| file.bytes).sum::<u64>())
     }
 
+    /// Features of a call by its time and key, in registry order, NaN where one is
+    /// missing; `None` where none are kept.
+    ///
+    /// # Errors
+    /// When the folder or a segment cannot be read.
+    pub fn features(&self, ts: Timestamp, call: u64) -> Result<Option<Vec<f32>>, QueryError> {
+        Ok(super::one::features(&self.folder, ts, call)?)
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
