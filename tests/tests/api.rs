@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fs::{self, File},
     net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
@@ -35,12 +36,12 @@ impl Site {
         let at = |name: &str| folder.path().join(name);
         let config = at("scorer.toml");
         let text = format!(
-            "[numbers]\nhome_country = 44\n[lists]\nstore = {:?}\n[labels]\npath = {:?}\n[policy]\nfile = {:?}\n\
-             [records]\nfolder = {:?}\n[api]\n{more}\n",
-            at("lists.db"),
-            at("labels.db"),
-            at("policy.toml"),
-            at("records")
+            "[numbers]\nhome_country = 44\n[lists]\nstore = \"{}\"\n[labels]\npath = \"{}\"\n[policy]\nfile = \"{}\"\n\
+             [records]\nfolder = \"{}\"\n[api]\n{more}\n",
+            at("lists.db").display(),
+            at("labels.db").display(),
+            at("policy.toml").display(),
+            at("records").display()
         );
         fs::write(&config, text).expect("written");
         fs::write(at("policy.toml"), POLICY).expect("written");
@@ -757,9 +758,10 @@ fn tapped(folder: &Path, lab: &Lab, more: &str) -> (scorer::LiveTap, Client) {
     let socket = folder.join("api.sock");
     let config = folder.join("tap.toml");
     let text = format!(
-        "[numbers]\nhome_country = 44\n[lists]\nstore = {:?}\n[labels]\npath = {:?}\n{more}[api]\nsocket = {socket:?}\nrate = 10000\n",
-        folder.join("lists.db"),
-        folder.join("labels.db"),
+        "[numbers]\nhome_country = 44\n[lists]\nstore = \"{}\"\n[labels]\npath = \"{}\"\n{more}[api]\nsocket = \"{}\"\nrate = 10000\n",
+        folder.join("lists.db").display(),
+        folder.join("labels.db").display(),
+        socket.display(),
     );
     fs::write(&config, text).expect("written");
     let tap = scorer::tap(lab, "native", folder, &["--config", config.to_str().expect("text")]);
@@ -783,7 +785,6 @@ fn live_calls_are_streamed_remembered_and_labelled() {
     let (lab, folder) = (Lab::new(), tempfile::tempdir().expect("a folder"));
     let (tap, admin) = tapped(folder.path(), &lab, "");
     // Whoever may open the socket is admin; others may not.
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(folder.path().join("api.sock")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(admin.json("/v1/me")["role"], "admin");
