@@ -48,8 +48,8 @@ use theme::Theme;
 
 use crate::tap::wall;
 
-/// How long keys are waited for before events are looked at.
-const TURN: Duration = Duration::from_millis(50);
+/// How long keys are waited for before events are looked at, ms.
+const TURN: u8 = 50;
 /// How often calls that come are drawn; keys at once.
 const DRAWN: Duration = Duration::from_millis(200);
 /// Events taken between two looks at the keys.
@@ -66,8 +66,7 @@ pub fn run(source: Source, most: usize, filter: Filter, notices: &Notices) -> an
          write lines"
     );
     let stop = Arc::new(AtomicBool::new(false));
-    // Not SIGHUP: it ends the process, since there is no terminal to give back.
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
         // The second one ends it at once.
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
@@ -95,13 +94,13 @@ impl Drop for Restored {
     }
 }
 
-/// Whether the terminal has gone: crossterm would read its end for ever.
-fn hung_up() -> bool {
+/// Waits for input; whether the terminal has gone instead.
+fn hung_up(most: PollTimeout) -> bool {
     let input = io::stdin();
-    let mut fds = [PollFd::new(input.as_fd(), PollFlags::empty())];
+    let mut fds = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
     let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
-    poll(&mut fds, PollTimeout::ZERO).is_ok()
-        && fds[0].revents().is_some_and(|events| events.intersects(gone))
+    // An error is a signal, which is looked at elsewhere.
+    poll(&mut fds, most).is_ok() && fds[0].revents().is_some_and(|events| events.intersects(gone))
 }
 
 fn show(
@@ -135,10 +134,18 @@ fn show(
             drawn = Some(Instant::now());
             at_once = false;
         }
-        if hung_up() {
+        // Waits here and not in crossterm, which would read a terminal's end for ever.
+        if hung_up(PollTimeout::ZERO) {
             return Ok(());
         }
-        if event::poll(TURN).context("cannot read the terminal")? {
+        let mut ready = event::poll(Duration::ZERO).context("cannot read the terminal")?;
+        if !ready {
+            if hung_up(TURN.into()) {
+                return Ok(());
+            }
+            ready = event::poll(Duration::ZERO).context("cannot read the terminal")?;
+        }
+        if ready {
             match event::read().context("cannot read the terminal")? {
                 Input::Key(key) => match app.key(key) {
                     Wish::Quit => return Ok(()),
