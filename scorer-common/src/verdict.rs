@@ -55,6 +55,14 @@ pub enum Action {
 }
 
 impl Action {
+    /// All actions, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Pass, Self::Tag, Self::Divert, Self::Reject, Self::Drop];
+
+    /// The action of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
     /// Name in output.
     pub const fn name(self) -> &'static str {
         match self {

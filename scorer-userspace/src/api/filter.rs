@@ -1,6 +1,6 @@
 //! Which calls are meant.
 
-use scorer_common::verdict::{Level, Tag};
+use scorer_common::verdict::{Action, Level, Tag};
 
 use super::{access::Role, ask::in_sql, extract::Asked, item::Item, problem::Problem};
 use crate::{
@@ -162,11 +162,9 @@ impl Filter {
             _ => Err(Problem::wrong("label is one of fraud, genuine and none")),
         };
         let action = |name: String| {
-            if ["pass", "tag", "divert", "reject", "drop"].contains(&name.as_str()) {
-                Ok(name)
-            } else {
-                Err(Problem::wrong("action is one of pass, tag, divert, reject and drop"))
-            }
+            Action::by_name(&name).map(|action| action.name().to_owned()).ok_or_else(|| {
+                Problem::wrong("action is one of pass, tag, divert, reject and drop")
+            })
         };
         Ok(Chosen {
             level: some(self.level).map(level).transpose()?,

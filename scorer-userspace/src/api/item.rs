@@ -288,8 +288,5 @@ pub(super) fn level(level: u8) -> &'static str {
 
 /// Name of an action.
 pub(super) fn action(action: u8) -> &'static str {
-    [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop]
-        .into_iter()
-        .find(|known| *known as u8 == action)
-        .map_or("?", Action::name)
+    Action::ALL.get(usize::from(action)).map_or("?", |action| action.name())
 }

@@ -7,7 +7,7 @@ use axum::{http::header, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
 use super::filter::OUTCOMES;
-use scorer_common::verdict::{Level, Tag};
+use scorer_common::verdict::{Action, Level, Tag};
 
 /// The document.
 pub(super) async fn document() -> impl IntoResponse {
@@ -290,7 +290,7 @@ fn parameter(name: &str) -> (&'static str, &'static str, Value, &'static str) {
         "action" => (
             "query",
             "action",
-            names(["pass", "tag", "divert", "reject", "drop"].into_iter()),
+            names(Action::ALL.into_iter().map(Action::name)),
             "What was to be done",
         ),
         "q" => (
@@ -543,7 +543,7 @@ fn schemas() -> Value {
     let next_call = given(
         &["action"],
         json!({
-            "action": names(["policy", "pass", "tag", "divert", "reject", "drop"].into_iter()),
+            "action": names(std::iter::once("policy").chain(Action::ALL.into_iter().map(Action::name))),
             "response": {"type": ["integer", "null"], "enum": [603, 607, 608, null]},
             "target": s(), "reason": s(),
         }),

@@ -81,13 +81,6 @@ impl Default for Orders {
 }
 
 impl Orders {
-    /// The action of a name; `None` for the policy's, and for what is unknown.
-    pub fn action_by_name(name: &str) -> Option<Action> {
-        [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop]
-            .into_iter()
-            .find(|action| action.name() == name)
-    }
-
     /// Where a call is diverted to.
     pub fn target(&self) -> Target {
         let part = |text: &str| (!text.is_empty()).then(|| text.into());

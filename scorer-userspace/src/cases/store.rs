@@ -403,7 +403,7 @@ impl Store {
             method: row.get(3)?,
             orders: Orders {
                 reason: row.get(4)?,
-                action: Orders::action_by_name(&action),
+                action: Action::by_name(&action),
                 response: match row.get::<_, i64>(6)? {
                     603 => Response::Decline,
                     607 => Response::Unwanted,

@@ -26,18 +26,14 @@ pub struct EngineStats {
     /// Verdicts by [`Tag`].
     pub by_tag: [u64; Tag::ALL.len()],
     /// Verdicts by [`Action`].
-    pub by_action: [u64; ACTIONS.len()],
+    pub by_action: [u64; Action::ALL.len()],
     /// Verdicts held back since the policy only observes, by [`Action`].
-    pub observed: [u64; ACTIONS.len()],
+    pub observed: [u64; Action::ALL.len()],
     /// Calls that lists named, by [`Effect`].
     pub by_effect: [u64; Effect::ALL.len()],
     /// Messages that could not be read, by [`ParseError`].
     pub parse_failures: [u64; ParseError::ALL.len()],
 }
-
-/// In the order of their numbers.
-const ACTIONS: [Action; 5] =
-    [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop];
 
 /// One counter with its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +101,7 @@ impl EngineStats {
         };
         let levels = Level::ALL.map(Level::name).into_iter().zip(self.by_level);
         let tags = Tag::ALL.iter().map(|tag| tag.name()).zip(self.by_tag);
-        let actions = || ACTIONS.map(Action::name).into_iter();
+        let actions = || Action::ALL.map(Action::name).into_iter();
         let done = actions().zip(self.by_action);
         let observed = actions().zip(self.observed);
         let effects = Effect::ALL.map(Effect::name).into_iter().zip(self.by_effect);

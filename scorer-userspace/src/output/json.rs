@@ -155,10 +155,7 @@ fn level(level: u8) -> &'static str {
 }
 
 fn action(action: u8) -> &'static str {
-    [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop]
-        .into_iter()
-        .find(|known| *known as u8 == action)
-        .map_or("?", Action::name)
+    Action::ALL.get(usize::from(action)).map_or("?", |action| action.name())
 }
 
 pub(super) fn integer(value: u64, out: &mut Vec<u8>) {

@@ -240,11 +240,10 @@ impl Reader<'_> {
 
     /// Action, response and target. `needed` is where to say that there is no action.
     fn does(&mut self, table: &Table<'_>, needed: Option<Range<usize>>) -> Does {
-        let actions = [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop];
         let action = self.text(table, "action").and_then(|(text, span)| {
-            let found = actions.into_iter().find(|action| action.name() == text);
+            let found = Action::by_name(&text);
             if found.is_none() {
-                let names = actions.map(Action::name);
+                let names = Action::ALL.map(Action::name);
                 self.fault(
                     span,
                     format!(

@@ -104,11 +104,8 @@ impl Tally {
             "{:>9}  {:<8} {:<24} {:<9} {:<8} {}\n",
             "CALLS", "WOULD", "BY RULE", "LEVEL", "GOT", "BY RULE"
         );
-        let action = |number: u8| {
-            [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop]
-                .get(usize::from(number))
-                .map_or("?", |action| action.name())
-        };
+        let action =
+            |number: u8| Action::ALL.get(usize::from(number)).map_or("?", |action| action.name());
         for (kind, (count, examples)) in &self.kinds {
             let level = Level::ALL.get(usize::from(kind.level.0)).map_or("?", |level| level.name());
             // Writing to a String cannot fail.

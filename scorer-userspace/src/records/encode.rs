@@ -332,8 +332,7 @@ fn level(level: u8) -> &'static str {
 }
 
 fn action(action: u8) -> &'static str {
-    let all = [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop];
-    all.get(usize::from(action)).map_or("unknown", |action| action.name())
+    Action::ALL.get(usize::from(action)).map_or("unknown", |action| action.name())
 }
 
 #[cfg(test)]

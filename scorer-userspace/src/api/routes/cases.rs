@@ -178,7 +178,7 @@ impl NextCall {
     fn orders(self) -> Result<Orders, Problem> {
         let action = match self.action.as_str() {
             "policy" => None,
-            name => Some(Orders::action_by_name(name).ok_or_else(|| {
+            name => Some(Action::by_name(name).ok_or_else(|| {
                 Problem::invalid("action is pass, tag, divert, reject, drop or policy")
             })?),
         };

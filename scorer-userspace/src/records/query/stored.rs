@@ -182,10 +182,7 @@ fn call(batch: &RecordBatch, row: usize) -> Option<StoredCall> {
         level: Level::ALL.into_iter().find(|known| known.name() == level).unwrap_or(Level::ALL[0]),
         tags,
         lists: lists.into_iter().collect(),
-        action: [Action::Pass, Action::Tag, Action::Divert, Action::Reject, Action::Drop]
-            .into_iter()
-            .find(|known| known.name() == action)
-            .unwrap_or(Action::Pass),
+        action: Action::by_name(&action).unwrap_or(Action::Pass),
         rule: text("rule"),
     })
 }
