@@ -4,6 +4,7 @@ use scorer_common::verdict::{Action, Level, Tag};
 
 use super::{access::Role, ask::in_sql, extract::Asked, item::Item, problem::Problem};
 use crate::{
+    history::Progress,
     number,
     records::{
         Sought,
@@ -16,18 +17,6 @@ use crate::{
 const LONGEST: usize = 512;
 /// How long a call's outcome may come after it.
 const TALK: u64 = 24 * 3_600 * 1_000_000_000;
-
-/// What outcomes there are.
-pub(super) const OUTCOMES: [&str; 8] = [
-    "answered",
-    "completed",
-    "short",
-    "cancelled",
-    "no_answer",
-    "challenged",
-    "redirected",
-    "rejected",
-];
 
 /// Parameters that choose calls; each narrows.
 #[derive(Clone, Debug, Default)]
@@ -150,10 +139,10 @@ impl Filter {
             score => score.unwrap_or(0),
         };
         let outcome = |name: String| {
-            OUTCOMES
-                .into_iter()
-                .find(|known| *known == name)
-                .ok_or_else(|| Problem::wrong(format!("outcome is one of {}", OUTCOMES.join(", "))))
+            Progress::by_name(&name).map(Progress::name).ok_or_else(|| {
+                let all = Progress::ALL.map(Progress::name).join(", ");
+                Problem::wrong(format!("outcome is one of {all}"))
+            })
         };
         let label = |name: String| match name.as_str() {
             "fraud" => Ok(Label::Is("fraud")),

@@ -6,7 +6,7 @@
 use axum::{http::header, response::IntoResponse};
 use serde_json::{Map, Value, json};
 
-use super::filter::OUTCOMES;
+use crate::history::Progress;
 use scorer_common::verdict::{Action, Level, Tag};
 
 /// The document.
@@ -280,7 +280,12 @@ fn parameter(name: &str) -> (&'static str, &'static str, Value, &'static str) {
         ),
         "fingerprint" => ("query", "fingerprint", hex(), "Header fingerprint"),
         "profile" => ("query", "profile", hex(), "The caller's profile"),
-        "outcome" => ("query", "outcome", names(OUTCOMES.into_iter()), "How it went"),
+        "outcome" => (
+            "query",
+            "outcome",
+            names(Progress::ALL.into_iter().map(Progress::name)),
+            "How it went",
+        ),
         "label" => (
             "query",
             "label",

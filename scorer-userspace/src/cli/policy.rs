@@ -256,11 +256,12 @@ fn simulate(calls: &Calls) -> anyhow::Result<ExitCode> {
     let mut tally = Tally::default();
     if let Some(folder) = &calls.records {
         let (store, span) = calls.stored(folder)?;
-        store.calls(span, "", &UNBOUNDED, &mut |call| {
-            let got = Got { action: call.action, rule: call.rule.as_deref() };
+        store.calls(span, "", &UNBOUNDED, &mut |stored| {
+            let call = &stored.call;
+            let got = Got { action: stored.action, rule: call.rule.as_deref() };
             let (call_id, caller) = (call.call_id.as_bytes(), call.caller.as_bytes());
             let example = Example { call_id, caller, callee: call.callee.as_bytes() };
-            tally.add(&policy, &Facts::of_record(&call.record(), home), got, example);
+            tally.add(&policy, &Facts::of_record(&stored.record(), home), got, example);
         })?;
         return print(tally.table().as_bytes());
     }

@@ -62,6 +62,23 @@ pub enum Progress {
 }
 
 impl Progress {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Answered,
+        Self::Completed,
+        Self::Short,
+        Self::Cancelled,
+        Self::NoAnswer,
+        Self::Challenged,
+        Self::Redirected,
+        Self::Rejected,
+    ];
+
+    /// The progress of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|progress| progress.name() == name)
+    }
+
     /// Name in output.
     pub const fn name(self) -> &'static str {
         match self {

@@ -184,17 +184,18 @@ pub(in crate::api) async fn simulate(
         .work(move |store, limits| {
             let limits = Limits { rows: Some(CALLS), ..*limits };
             let mut tried = Tried::default();
-            let answered = store.calls(span, "", &limits, &mut |call| {
-                let decision = policy.decide_unseen(&Facts::of_record(&call.record(), home));
+            let answered = store.calls(span, "", &limits, &mut |stored| {
+                let decision = policy.decide_unseen(&Facts::of_record(&stored.record(), home));
                 let (then, rule) = decision.meant();
                 tried.calls += 1;
-                *tried.now.entry(call.action.name()).or_default() += 1;
+                *tried.now.entry(stored.action.name()).or_default() += 1;
                 *tried.then.entry(then.name()).or_default() += 1;
-                if then != call.action {
+                if then != stored.action {
                     tried.changed += 1;
                     if tried.examples.len() < EXAMPLES {
                         let rule = rule.map(str::to_owned);
-                        tried.examples.push((call.time.0, call.call, call.action, then, rule));
+                        let (call, now) = (&stored.call, stored.action);
+                        tried.examples.push((call.time.0, call.call, now, then, rule));
                     }
                 }
             })?;

@@ -10,6 +10,7 @@ use scorer_common::verdict::{Action, Level, Tag, Tags};
 
 use super::{Limits, QueryError, Store};
 use crate::{
+    history::Progress,
     lists::{List, ListSet},
     policy::Record,
     profiles::{CallRow, Evidence, Outcome},
@@ -19,40 +20,14 @@ use crate::{
 /// A call as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredCall {
-    /// When the INVITE was seen.
-    pub time: Timestamp,
-    /// Key of the call attempt.
-    pub call: u64,
-    /// Call-ID.
-    pub call_id: String,
-    /// Number or user shown; empty for none.
-    pub caller: String,
-    /// Number the network asserts.
-    pub network: Option<String>,
-    /// Number or user called.
-    pub callee: String,
-    /// Country codes of caller and callee; 0 where not known.
-    pub countries: [u16; 2],
-    /// Address and port that it came from.
-    pub source: SocketAddr,
-    /// Name of the configured trunk.
-    pub trunk: Option<String>,
-    /// How it is signalled.
-    pub signature: String,
-    /// Id of the caller's profile.
-    pub profile: u64,
-    /// 0–100.
-    pub score: u8,
+    /// What those see who look into callers, without the evidence: see [`Self::row`].
+    pub call: CallRow,
     /// Level of the score.
-    pub level: Level,
-    /// Tags.
-    pub tags: Tags,
+    level: Level,
     /// Lists that named it.
-    pub lists: ListSet,
+    lists: ListSet,
     /// What was to be done.
     pub action: Action,
-    /// By which rule.
-    pub rule: Option<String>,
 }
 
 /// How a stored call went on.
@@ -163,7 +138,8 @@ fn call(batch: &RecordBatch, row: usize) -> Option<StoredCall> {
     let level = text("level").unwrap_or_default();
     let action = text("action").unwrap_or_default();
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-    Some(StoredCall {
+    let action = Action::by_name(&action).unwrap_or(Action::Pass);
+    let call = CallRow {
         time: time(batch, row)?,
         call: number!(batch, "call", row, UInt64Type)?,
         call_id: text("call_id").unwrap_or_default(),
@@ -178,26 +154,22 @@ fn call(batch: &RecordBatch, row: usize) -> Option<StoredCall> {
         trunk: text("trunk"),
         signature: text("signature").unwrap_or_default(),
         profile: text("profile").and_then(|hex| u64::from_str_radix(&hex, 16).ok()).unwrap_or(0),
+        // Not recorded; the call was given the profile.
+        confidence: 1.0,
         score: number!(batch, "score", row, UInt8Type).unwrap_or(0),
-        level: Level::ALL.into_iter().find(|known| known.name() == level).unwrap_or(Level::ALL[0]),
         tags,
-        lists: lists.into_iter().collect(),
-        action: Action::by_name(&action).unwrap_or(Action::Pass),
+        action: action.name(),
         rule: text("rule"),
+        evidence: Evidence::default(),
+        outcome: None,
+    };
+    Some(StoredCall {
+        call,
+        level: Level::ALL.into_iter().find(|known| known.name() == level).unwrap_or(Level::ALL[0]),
+        lists: lists.into_iter().collect(),
+        action,
     })
 }
-
-/// What outcomes are called.
-const NAMES: [&str; 8] = [
-    "answered",
-    "completed",
-    "short",
-    "cancelled",
-    "no_answer",
-    "challenged",
-    "redirected",
-    "rejected",
-];
 
 fn outcome(batch: &RecordBatch, row: usize) -> Option<StoredOutcome> {
     let name = text(batch, "outcome", row)?;
@@ -205,7 +177,7 @@ fn outcome(batch: &RecordBatch, row: usize) -> Option<StoredOutcome> {
         time: time(batch, row)?,
         call: number!(batch, "call", row, UInt64Type)?,
         outcome: Outcome {
-            name: NAMES.into_iter().find(|known| *known == name)?,
+            name: Progress::by_name(&name)?.name(),
             code: number!(batch, "code", row, UInt16Type).unwrap_or(0),
             setup: number!(batch, "setup_s", row, Float32Type).unwrap_or(f32::NAN),
             duration: number!(batch, "duration_s", row, Float32Type).unwrap_or(f32::NAN),
@@ -216,17 +188,18 @@ fn outcome(batch: &RecordBatch, row: usize) -> Option<StoredOutcome> {
 impl StoredCall {
     /// As policy sees it.
     pub fn record(&self) -> Record<'_> {
+        let call = &self.call;
         Record {
-            score: self.score,
+            score: call.score,
             level: self.level,
-            tags: self.tags,
+            tags: call.tags,
             lists: self.lists,
-            caller: self.caller.as_bytes(),
-            network: self.network.as_deref().map(str::as_bytes),
-            callee: self.callee.as_bytes(),
-            trunk: self.trunk.as_deref(),
-            source: self.source.ip(),
-            time: self.time,
+            caller: call.caller.as_bytes(),
+            network: call.network.as_deref().map(str::as_bytes),
+            callee: call.callee.as_bytes(),
+            trunk: call.trunk.as_deref(),
+            source: call.source.ip(),
+            time: call.time,
         }
     }
 
@@ -234,33 +207,14 @@ impl StoredCall {
     /// tells is there: source, numbers, country, callee; `home` is the country code of
     /// national numbers.
     pub fn row(self, home: Option<u16>) -> CallRow {
+        let call = self.call;
         let evidence = Evidence::of_record(
-            self.source.ip(),
-            [self.network.as_deref(), Some(&*self.caller), Some(&*self.callee)],
-            self.countries[0],
-            self.tags.contains(Tag::Withheld),
+            call.source.ip(),
+            [call.network.as_deref(), Some(&*call.caller), Some(&*call.callee)],
+            call.countries[0],
+            call.tags.contains(Tag::Withheld),
             home,
         );
-        CallRow {
-            time: self.time,
-            call: self.call,
-            call_id: self.call_id,
-            caller: self.caller,
-            network: self.network,
-            callee: self.callee,
-            countries: self.countries,
-            source: self.source,
-            trunk: self.trunk,
-            signature: self.signature,
-            profile: self.profile,
-            // Not recorded; the call was given the profile.
-            confidence: 1.0,
-            score: self.score,
-            tags: self.tags,
-            action: self.action.name(),
-            rule: self.rule,
-            evidence,
-            outcome: None,
-        }
+        CallRow { evidence, ..call }
     }
 }
