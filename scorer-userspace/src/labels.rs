@@ -4,16 +4,15 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
+use crate::sqlite;
+
 /// Longest Call-ID, author and note, bytes.
 const LONGEST: usize = 1_024;
-/// How long another process may hold the file.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A label.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,11 +99,7 @@ impl Labels {
     /// When it is no such database or cannot be written.
     pub fn open(path: &Path) -> Result<Self, LabelError> {
         let failed = |source| LabelError::Database { path: path.to_owned(), source };
-        let database = Connection::open(path).map_err(failed)?;
-        database.busy_timeout(PATIENCE).map_err(failed)?;
-        // Readers do not wait for a writer; what was said survives a crash.
-        database.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
-        database.execute_batch(SCHEMA).map_err(failed)?;
+        let database = sqlite::open(path, SCHEMA).map_err(failed)?;
         Ok(Self { path: path.to_owned(), database })
     }
 

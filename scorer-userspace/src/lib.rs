@@ -35,6 +35,7 @@ pub mod profiles;
 pub mod records;
 pub mod simulate;
 pub mod sip;
+mod sqlite;
 mod steps;
 pub mod stir;
 pub mod tap;

@@ -1,20 +1,13 @@
 //! Cases in the lists' SQLite file, with a trail of every change that is only added to.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use scorer_common::verdict::Action;
 
 use super::{Attached, Case, CaseError, Note, Orders, Status};
-use crate::{lists, policy::Response, profiles::Portrait};
+use crate::{lists, policy::Response, profiles::Portrait, sqlite};
 
-/// How long a change waits for another process that holds the file.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a look does.
-const BRIEFLY: Duration = Duration::from_millis(100);
 /// Longest text, bytes.
 const LONGEST: usize = 4_000;
 /// Longest name, characters.
@@ -95,10 +88,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, CaseError> {
         // Lists and cases share it: whoever comes first makes it whole.
         lists::Store::open(path)?;
-        let failed = failed(path);
-        let database = Connection::open(path).map_err(&failed)?;
-        database.busy_timeout(PATIENCE).map_err(&failed)?;
-        database.execute_batch(SCHEMA).map_err(failed)?;
+        let database = sqlite::open(path, SCHEMA).map_err(failed(path))?;
         Ok(Self { path: path.to_owned(), database })
     }
 
@@ -109,9 +99,7 @@ impl Store {
     /// When there is none, or no such database.
     pub fn look(path: &Path) -> Result<Self, CaseError> {
         lists::Store::look(path)?;
-        let failed = failed(path);
-        let database = Connection::open(path).map_err(&failed)?;
-        database.busy_timeout(BRIEFLY).map_err(failed)?;
+        let database = sqlite::look(path).map_err(failed(path))?;
         Ok(Self { path: path.to_owned(), database })
     }
 

@@ -3,17 +3,13 @@
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, params};
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 
 use super::{Entry, List, ListError, file, is_national, read_value};
+use crate::sqlite;
 
-/// How long a change waits for another process that holds the file.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a look does.
-const BRIEFLY: Duration = Duration::from_millis(100);
 /// Longest reason, author and place, bytes.
 const LONGEST: usize = 500;
 /// Wrong lines of an import that are told one by one.
@@ -185,11 +181,7 @@ impl Store {
     /// When it is no such database or cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::Database { path: path.to_owned(), error };
-        let database = Connection::open(path).map_err(failed)?;
-        database.busy_timeout(PATIENCE).map_err(failed)?;
-        // Readers do not wait for a writer; what was said survives a crash.
-        database.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
-        database.execute_batch(SCHEMA).map_err(failed)?;
+        let database = sqlite::open(path, SCHEMA).map_err(failed)?;
         Ok(Self { path: path.to_owned(), database })
     }
 
@@ -202,14 +194,7 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
-        // A reader of a write-ahead log writes where it reads; where it may not, it
-        // looks at the file alone.
-        let open =
-            |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-        let database = open(OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .or_else(|_| open(OpenFlags::SQLITE_OPEN_READ_ONLY))
-            .map_err(failed)?;
-        database.busy_timeout(BRIEFLY).map_err(failed)?;
+        let database = sqlite::look(path).map_err(failed)?;
         database
             .query_row("SELECT count(*) FROM (SELECT 1 FROM entry LIMIT 1)", [], |_| Ok(()))
             .map_err(failed)?;

@@ -3,10 +3,7 @@
 //! A token is `scorer_ID_SECRET`. The secret is 256 random bits; only its Argon2id hash
 //! (RFC 9106) is kept.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use argon2::{
     Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::SaltString,
@@ -16,10 +13,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 
 use super::Role;
-use crate::lists::{self, StoreError};
+use crate::{
+    lists::{self, StoreError},
+    sqlite,
+};
 
-/// How long another process may hold the file.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a secret.
 const SECRET: usize = 32;
 /// Longest name, bytes.
@@ -139,11 +137,7 @@ impl Tokens {
         let failed = |source| TokenError::Database { path: path.to_owned(), source };
         // A file without lists would be none to whoever looks for them.
         drop(lists::Store::open(path)?);
-        let database = Connection::open(path).map_err(failed)?;
-        database.busy_timeout(PATIENCE).map_err(failed)?;
-        // Readers do not wait for a writer; what was said survives a crash.
-        database.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
-        database.execute_batch(SCHEMA).map_err(failed)?;
+        let database = sqlite::open(path, SCHEMA).map_err(failed)?;
         Ok(Self { path: path.to_owned(), database })
     }
 

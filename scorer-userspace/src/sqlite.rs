@@ -1,0 +1,31 @@
+//! SQLite files: lists, cases and tokens, and labels.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, Result};
+
+/// How long a change waits for another process that holds the file.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a look does.
+const BRIEFLY: Duration = Duration::from_millis(100);
+
+/// Opens a file to change it, or makes it, with the tables of `schema`.
+pub(crate) fn open(path: &Path, schema: &str) -> Result<Connection> {
+    let database = Connection::open(path)?;
+    database.busy_timeout(PATIENCE)?;
+    // Readers do not wait for a writer; what was said survives a crash.
+    database.pragma_update(None, "journal_mode", "wal")?;
+    database.execute_batch(schema)?;
+    Ok(database)
+}
+
+/// Opens a file that there is to look, which waits for nobody.
+pub(crate) fn look(path: &Path) -> Result<Connection> {
+    // A reader of a write-ahead log writes where it reads; where it may not, it looks at
+    // the file alone.
+    let open = |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let database = open(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|_| open(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    database.busy_timeout(BRIEFLY)?;
+    Ok(database)
+}
