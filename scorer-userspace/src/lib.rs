@@ -21,6 +21,7 @@ pub mod features;
 pub mod gate;
 pub mod geo;
 pub mod history;
+mod http1;
 pub mod inline;
 pub mod isup;
 pub mod labels;

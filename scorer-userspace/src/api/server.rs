@@ -17,10 +17,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -47,6 +43,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    http1,
     metrics::Shared,
     model::InUse,
     records::query::{Limits, QueryError, Store},
@@ -55,16 +52,10 @@ use crate::{
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
-/// How long a client may take to send a request's head, and may be idle.
-const HEAD: Duration = Duration::from_secs(15);
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may live; a stream is opened again then.
 const LIFE: Duration = Duration::from_hours(12);
-/// How long the answer under way may take then.
-const LAST: Duration = Duration::from_secs(5);
-/// Most bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
 /// Threads for files and questions to the records, at most.
 const BLOCKING: usize = 16;
 
@@ -400,7 +391,7 @@ async fn serve(api: &Arc<Api>, Places { tcp, unix }: Places) {
             let (stream, from) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    pause(&error).await;
+                    http1::pause(&error).await;
                     continue;
                 }
             };
@@ -430,7 +421,7 @@ async fn serve(api: &Arc<Api>, Places { tcp, unix }: Places) {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    pause(&error).await;
+                    http1::pause(&error).await;
                     continue;
                 }
             };
@@ -442,28 +433,13 @@ async fn serve(api: &Arc<Api>, Places { tcp, unix }: Places) {
     let ((), ()) = tokio::join!(over_tcp, over_unix);
 }
 
-/// Out of descriptors, or the client has gone; both pass.
-async fn pause(error: &io::Error) {
-    log::debug!("no connection: {error}");
-    tokio::time::sleep(Duration::from_millis(10)).await;
-}
-
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     peer: Peer,
     place: OwnedSemaphorePermit,
 ) {
-    let service = TowerToHyperService::new(router.layer(Extension(peer)));
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    // How a client's connection ends is the client's affair.
-    if timeout(LIFE, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(LAST, connection).await;
-    }
+    http1::connection(stream, router.layer(Extension(peer)), LIFE).await;
     drop(place);
 }
 

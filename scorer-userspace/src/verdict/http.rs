@@ -13,31 +13,22 @@ use axum::{
     http::{Response, StatusCode, Uri, header},
     routing::get,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
 use super::{
     deliver::counts,
     recent::{Found, Recent, Waiting},
 };
+use crate::http1;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
 /// Requests that wait at a time: fewer, so that others find a connection.
 const WAITING: usize = 128;
-/// How long a client may take to send a request's head, and may be idle.
-const HEAD: Duration = Duration::from_secs(15);
 /// How long a connection may live; then it is closed after the answer under way.
 const LIFE: Duration = Duration::from_mins(10);
-/// How long that answer may take.
-const LAST: Duration = Duration::from_secs(5);
 /// Longest Call-ID asked for, bytes.
 const LONGEST: usize = 4096;
-/// Most bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
 
 counts! {
     /// What became of requests over HTTP.
@@ -103,9 +94,7 @@ pub async fn serve(
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of descriptors, or the client has gone; both pass.
-                log::debug!("no connection: {error}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                http1::pause(&error).await;
                 continue;
             }
         };
@@ -114,17 +103,9 @@ pub async fn serve(
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let router = router.clone();
         tokio::spawn(async move {
-            let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let mut connection = std::pin::pin!(connection);
-            // How a client's connection ends is the client's affair.
-            if timeout(LIFE, connection.as_mut()).await.is_err() {
-                connection.as_mut().graceful_shutdown();
-                let _ = timeout(LAST, connection).await;
-            }
+            http1::connection(stream, router, LIFE).await;
             drop(place);
         });
     }
