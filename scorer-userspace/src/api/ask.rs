@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arrow::json::LineDelimitedWriter;
+use arrow::{array::RecordBatch, json::LineDelimitedWriter};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
@@ -44,7 +44,7 @@ impl Questions {
     ) -> Result<Vec<T>, Problem> {
         self.work(move |store, limits| {
             let mut lines = LineDelimitedWriter::new(Vec::new());
-            store.query(&sql, limits, &mut |_| Ok(()), &mut |batch| {
+            store.query(&sql, limits, &mut |batch: &RecordBatch| {
                 lines.write(batch).map_err(OutputError::from)
             })?;
             lines.finish().map_err(OutputError::from)?;

@@ -6,16 +6,13 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Mutex,
 };
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::store::{StoreArgs, in_sql, time};
-use crate::records::query::{
-    Answered, Format, Limits, Output, OutputError, ParquetOutput, QueryError, Store,
-};
+use crate::records::query::{Answered, Format, Limits, Output, ParquetOutput, QueryError, Store};
 
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
@@ -125,31 +122,15 @@ fn text<W: io::Write + Send>(
     mask: bool,
     out: W,
 ) -> Result<Answered, QueryError> {
-    let output = Mutex::new(Output::new(format, mask, out));
-    let with = |work: &dyn Fn(&mut Output<W>) -> Result<(), OutputError>| {
-        work(&mut output.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    };
-    let answered = store.query(
-        sql,
-        &LIMITS,
-        &mut |schema| with(&|output| output.begin(schema)),
-        &mut |batch| with(&|output| output.rows(batch)),
-    )?;
-    output.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish()?;
+    let mut output = Output::new(format, mask, out);
+    let answered = store.query(sql, &LIMITS, &mut output)?;
+    output.finish()?;
     Ok(answered)
 }
 
 fn parquet(store: &Store, sql: &str, file: File) -> Result<Answered, QueryError> {
-    let output = Mutex::new(ParquetOutput::new(file));
-    let with = |work: &dyn Fn(&mut ParquetOutput) -> Result<(), OutputError>| {
-        work(&mut output.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    };
-    let answered = store.query(
-        sql,
-        &LIMITS,
-        &mut |schema| with(&|output| output.begin(schema)),
-        &mut |batch| with(&|output| output.rows(batch)),
-    )?;
-    output.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish()?;
+    let mut output = ParquetOutput::new(file);
+    let answered = store.query(sql, &LIMITS, &mut output)?;
+    output.finish()?;
     Ok(answered)
 }

@@ -1,11 +1,11 @@
 //! `scorer query`.
 
-use std::{io, process::ExitCode, sync::Mutex, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use clap::Args;
 
 use super::store::StoreArgs;
-use crate::records::query::{Answered, Format, Limits, Output, OutputError, QueryError, Store};
+use crate::records::query::{Answered, Format, Limits, Output, QueryError, Store};
 
 #[derive(Args, Debug)]
 pub(super) struct QueryArgs {
@@ -46,9 +46,9 @@ pub(super) fn print(
     format: Format,
     mask: bool,
 ) -> anyhow::Result<ExitCode> {
-    let output = Mutex::new(Output::new(format, mask, io::BufWriter::new(io::stdout())));
-    let result = answer(store, sql, limits, &output).and_then(|answered| {
-        output.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish()?;
+    let mut output = Output::new(format, mask, io::BufWriter::new(io::stdout()));
+    let result = store.query(sql, limits, &mut output).and_then(|answered| {
+        output.finish()?;
         Ok(answered)
     });
     match result {
@@ -60,19 +60,4 @@ pub(super) fn print(
         Err(QueryError::Output(error)) if error.is_broken_pipe() => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error.into()),
     }
-}
-
-fn answer<W: io::Write + Send>(
-    store: &Store,
-    sql: &str,
-    limits: &Limits,
-    output: &Mutex<Output<W>>,
-) -> Result<Answered, QueryError> {
-    // One after the other, never at once.
-    let with = |work: &dyn Fn(&mut Output<W>) -> Result<(), OutputError>| {
-        work(&mut output.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    };
-    store.query(sql, limits, &mut |schema| with(&|output| output.begin(schema)), &mut |batch| {
-        with(&|output| output.rows(batch))
-    })
 }

@@ -175,11 +175,9 @@ pub(super) fn ask(
     format: Format,
     limits: &Limits,
 ) -> Result<String, QueryError> {
-    let out = std::sync::Mutex::new(Output::new(format, false, Vec::new()));
-    store.query(sql, limits, &mut |schema| out.lock().unwrap().begin(schema), &mut |batch| {
-        out.lock().unwrap().rows(batch)
-    })?;
-    Ok(String::from_utf8(out.into_inner().unwrap().finish()?).unwrap())
+    let mut out = Output::new(format, false, Vec::new());
+    store.query(sql, limits, &mut out)?;
+    Ok(String::from_utf8(out.finish()?).unwrap())
 }
 
 /// Rows of an answer as CSV, without the heading.

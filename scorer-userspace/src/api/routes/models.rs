@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use arrow::{array::AsArray as _, datatypes::Float32Type};
+use arrow::{
+    array::{AsArray as _, RecordBatch},
+    datatypes::Float32Type,
+};
 use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Value, json};
 
@@ -140,7 +143,7 @@ async fn labelled(
         let rows = records
             .work(move |store, limits| {
                 let mut rows = Vec::new();
-                store.query(&sql, limits, &mut |_| Ok(()), &mut |batch| {
+                store.query(&sql, limits, &mut |batch: &RecordBatch| {
                     let ids = batch.column(0).as_string::<i32>();
                     let values = batch.column(1).as_primitive::<Float32Type>();
                     for (id, value) in ids.iter().zip(values) {

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{array::AsArray as _, datatypes::Float32Type};
+use arrow::{
+    array::{AsArray as _, RecordBatch},
+    datatypes::Float32Type,
+};
 use serde_json::{Value, json};
 
 use super::super::{Api, ask::in_sql, item::widened, problem::Problem};
@@ -119,7 +122,7 @@ async fn stored(records: &super::super::ask::Questions) -> Result<(Vec<Vec<f32>>
                     in_sql(high),
                     CALLS - calls
                 );
-                store.query(&sql, limits, &mut |_| Ok(()), &mut |batch| {
+                store.query(&sql, limits, &mut |batch: &RecordBatch| {
                     calls += batch.num_rows();
                     for (column, feature) in columns.iter_mut().zip(REGISTRY) {
                         let values = batch

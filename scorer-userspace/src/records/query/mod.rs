@@ -24,7 +24,6 @@ use std::{
     time::Duration,
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     common::config::ConfigOptions,
     error::DataFusionError,
@@ -39,7 +38,7 @@ use datafusion::{
 use futures::StreamExt as _;
 
 pub use area::area;
-pub use output::{Format, Output, OutputError, ParquetOutput};
+pub use output::{Format, Output, OutputError, ParquetOutput, Sink};
 pub use stored::{StoredCall, StoredOutcome};
 
 use super::{RecordsError, columns::LATER, number::Sought, pseudonym::Key};
@@ -217,7 +216,7 @@ impl Store {
         &self.folder
     }
 
-    /// Answers a query: `begin` is given the columns, then `each` the rows as they come.
+    /// Answers a query: `sink` is given the columns, then the rows as they come.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -225,8 +224,7 @@ impl Store {
         &self,
         sql: &str,
         limits: &Limits,
-        begin: &mut (dyn FnMut(&SchemaRef) -> Result<(), OutputError> + Send),
-        each: &mut (dyn FnMut(&RecordBatch) -> Result<(), OutputError> + Send),
+        sink: &mut dyn Sink,
     ) -> Result<Answered, QueryError> {
         if sql.len() > LONGEST {
             let what = format!("the query has {} bytes; {LONGEST} are the most", sql.len());
@@ -238,7 +236,7 @@ impl Store {
                 .build()
                 .map_err(RecordsError::io("start a runtime for", &self.folder))?;
             runtime.block_on(async {
-                let work = self.answer(sql, limits, begin, each);
+                let work = self.answer(sql, limits, sink);
                 match limits.time {
                     None => work.await,
                     Some(time) => tokio::time::timeout(time, work)
@@ -263,8 +261,7 @@ impl Store {
         &self,
         sql: &str,
         limits: &Limits,
-        begin: &mut (dyn FnMut(&SchemaRef) -> Result<(), OutputError> + Send),
-        each: &mut (dyn FnMut(&RecordBatch) -> Result<(), OutputError> + Send),
+        sink: &mut dyn Sink,
     ) -> Result<Answered, QueryError> {
         let failed = |error: DataFusionError| explain(&error, limits);
         let mut tries = 0;
@@ -291,7 +288,7 @@ impl Store {
                 Err(error) => return Err(failed(error)),
             }
         };
-        begin(&stream.schema())?;
+        sink.begin(&stream.schema())?;
         let mut answered = Answered { rows: 0, cut: false };
         let mut next = first;
         while let Some(batch) = next {
@@ -303,7 +300,7 @@ impl Store {
                 batch
             };
             answered.rows += batch.num_rows();
-            each(&batch)?;
+            sink.rows(&batch)?;
             if answered.cut {
                 break;
             }

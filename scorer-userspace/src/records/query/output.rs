@@ -66,6 +66,29 @@ const WIDEST: usize = 48;
 /// Rows whose widths a table is laid out by.
 const LAID_OUT_BY: usize = 1_000;
 
+/// Takes an answer. A closure takes its rows.
+pub trait Sink: Send {
+    /// Takes the columns, before all rows.
+    ///
+    /// # Errors
+    /// Those of a writer.
+    fn begin(&mut self, _columns: &SchemaRef) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Takes rows.
+    ///
+    /// # Errors
+    /// Those of a writer.
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError>;
+}
+
+impl<F: FnMut(&RecordBatch) -> Result<(), OutputError> + Send> Sink for F {
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+        self(batch)
+    }
+}
+
 /// Where an answer goes.
 pub struct Output<W: Write + Send> {
     way: Way<W>,
@@ -96,11 +119,29 @@ impl<W: Write + Send> Output<W> {
         Self { way, mask }
     }
 
-    /// Takes the columns.
+    /// Writes what is left, and gives the writer back.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), OutputError> {
+    pub fn finish(self) -> Result<W, OutputError> {
+        let mut out = match self.way {
+            Way::Table { mut out, names, mut rows, mut widths } => {
+                lay_out(&mut out, &names, &mut rows, &mut widths)?;
+                out
+            }
+            Way::Jsonl(mut writer) => {
+                writer.finish()?;
+                writer.into_inner()
+            }
+            Way::Csv(writer) => writer.into_inner(),
+        };
+        out.flush()?;
+        Ok(out)
+    }
+}
+
+impl<W: Write + Send> Sink for Output<W> {
+    fn begin(&mut self, schema: &SchemaRef) -> Result<(), OutputError> {
         match &mut self.way {
             Way::Table { names, .. } => {
                 *names = schema.fields().iter().map(|field| printable(field.name())).collect();
@@ -113,11 +154,7 @@ impl<W: Write + Send> Output<W> {
         Ok(())
     }
 
-    /// Takes rows.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
         let masked;
         let batch = if self.mask {
             masked = masked_batch(batch)?;
@@ -148,26 +185,6 @@ impl<W: Write + Send> Output<W> {
         }
         Ok(())
     }
-
-    /// Writes what is left, and gives the writer back.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn finish(self) -> Result<W, OutputError> {
-        let mut out = match self.way {
-            Way::Table { mut out, names, mut rows, mut widths } => {
-                lay_out(&mut out, &names, &mut rows, &mut widths)?;
-                out
-            }
-            Way::Jsonl(mut writer) => {
-                writer.finish()?;
-                writer.into_inner()
-            }
-            Way::Csv(writer) => writer.into_inner(),
-        };
-        out.flush()?;
-        Ok(out)
-    }
 }
 
 /// Writes an answer as a Parquet file.
@@ -182,28 +199,6 @@ impl ParquetOutput {
         Self { file: Some(file), writer: None }
     }
 
-    /// Takes the columns.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), OutputError> {
-        let level = ZstdLevel::try_new(3).unwrap_or_default();
-        let properties =
-            WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-        if let Some(file) = self.file.take() {
-            self.writer = Some(ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))?);
-        }
-        Ok(())
-    }
-
-    /// Takes rows.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        Ok(self.writer.as_mut().map_or(Ok(()), |writer| writer.write(batch))?)
-    }
-
     /// Writes what is left.
     ///
     /// # Errors
@@ -213,6 +208,22 @@ impl ParquetOutput {
             writer.into_inner()?.sync_all()?;
         }
         Ok(())
+    }
+}
+
+impl Sink for ParquetOutput {
+    fn begin(&mut self, schema: &SchemaRef) -> Result<(), OutputError> {
+        let level = ZstdLevel::try_new(3).unwrap_or_default();
+        let properties =
+            WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+        if let Some(file) = self.file.take() {
+            self.writer = Some(ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))?);
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+        Ok(self.writer.as_mut().map_or(Ok(()), |writer| writer.write(batch))?)
     }
 }
 

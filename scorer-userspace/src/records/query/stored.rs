@@ -61,7 +61,7 @@ impl Store {
         let sql = format!(
             "SELECT {COLUMNS} FROM calls WHERE ts >= TIMESTAMP '{since}' AND ts < TIMESTAMP '{until}'{more}"
         );
-        self.query(&sql, limits, &mut |_| Ok(()), &mut |batch| {
+        self.query(&sql, limits, &mut |batch: &RecordBatch| {
             (0..batch.num_rows()).filter_map(|row| call(batch, row)).for_each(&mut *each);
             Ok(())
         })
@@ -84,7 +84,7 @@ impl Store {
             "SELECT ts, call, outcome, code, setup_s, duration_s FROM outcomes \
              WHERE ts >= TIMESTAMP '{since}' AND ts < TIMESTAMP '{until}'{more} ORDER BY ts"
         );
-        self.query(&sql, limits, &mut |_| Ok(()), &mut |batch| {
+        self.query(&sql, limits, &mut |batch: &RecordBatch| {
             (0..batch.num_rows()).filter_map(|row| outcome(batch, row)).for_each(&mut *each);
             Ok(())
         })
