@@ -96,6 +96,18 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// All but the profile, in bytes: the same on every host and in every later version.
+    pub fn canonical(&self) -> [u8; 25] {
+        let [branch, call_id, tag] = self.grammars;
+        let mut bytes = [0; 25];
+        bytes[..8].copy_from_slice(&self.order.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.offer.to_be_bytes());
+        bytes[16..18].copy_from_slice(&self.allow.to_be_bytes());
+        bytes[18..20].copy_from_slice(&self.supported.to_be_bytes());
+        bytes[20..].copy_from_slice(&[self.transport as u8, self.family, branch, call_id, tag]);
+        bytes
+    }
+
     /// Adds the text to `out`, without what formatting costs.
     pub fn write(&self, out: &mut Vec<u8>) {
         let digit = |value: u8| hex_digits(u64::from(value))[15];
