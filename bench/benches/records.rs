@@ -160,6 +160,8 @@ impl Kept {
             message: b"",
             evidence: a.evidence,
             belongs: a.belongs,
+            shared: None,
+            marks: a.marks,
         };
         Self {
             call_id: a.call_id.to_owned(),

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: labs of network namespaces, real SIP
 //! elements, frames, the scorer's own binary.
 
+pub mod backbone;
 pub mod bump;
 pub mod calls;
 pub mod frames;

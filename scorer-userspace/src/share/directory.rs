@@ -1,6 +1,5 @@
 //! What the hub tells its members: who they are, and the keys of epochs.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{ShareError, pseudonym::Keys};
@@ -27,7 +26,7 @@ impl Mode {
 
 /// Bytes as base64 in JSON.
 pub(super) mod bytes {
-    use super::{Engine as _, STANDARD};
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub(in crate::share) fn serialize<S: Serializer>(

@@ -139,6 +139,14 @@ impl Guard {
         }
     }
 
+    /// Goes back to these last sequences, where what was judged since could not be kept.
+    pub fn rewind(&mut self, sequences: &[(String, u64)]) {
+        self.members.values_mut().for_each(|known| known.last = 0);
+        for (name, sequence) in sequences {
+            self.last(name, *sequence);
+        }
+    }
+
     /// Whether an event speaks of a member or an epoch that is not known here, though it
     /// may be to the hub.
     pub fn is_news(&self, bytes: &[u8]) -> bool {

@@ -26,11 +26,12 @@ use std::{path::PathBuf, time::Duration};
 pub use self::{
     client::HubClient,
     directory::{Directory, Epoch, Member, Mode},
-    follow::{Following, Stats},
+    follow::{Following, Put, Stats},
     guard::{Bounds, Refusal},
     home::{Bundle, Home},
     index::{Index, Match, Quorum, Shared},
-    publish::Publisher,
+    nats::Connection,
+    publish::{Publisher, Words},
     store::{Own, Row, Status, Store},
 };
 

@@ -90,6 +90,46 @@ pub struct Status {
     pub active: BTreeMap<String, u64>,
 }
 
+impl Status {
+    /// As JSON, without anything of a caller.
+    pub fn to_json(&self, config: &super::ConsortiumConfig) -> serde_json::Value {
+        use serde_json::json;
+        let time = |ms: u64| jiff::Timestamp::from_millisecond(ms as i64).ok().map(|at| at.to_string());
+        let directory = self.directory.as_ref();
+        let nothing = BTreeMap::new();
+        let mut total: BTreeMap<&str, u64> = BTreeMap::new();
+        for (what, n) in self.counts.values().flatten().filter(|(what, _)| *what != "taken") {
+            *total.entry(what).or_default() += n;
+        }
+        let members = directory.map_or(&[][..], |directory| &directory.members).iter().map(|member| {
+            let counts = self.counts.get(&member.name).unwrap_or(&nothing);
+            let refused: BTreeMap<_, _> = counts.iter().filter(|(what, _)| *what != "taken").collect();
+            let own = config.trust.iter().find(|(name, _)| *name == member.name);
+            json!({
+                "name": member.name,
+                "trust": own.map_or(member.trust, |(_, trust)| *trust),
+                "joined": !member.key.is_empty(),
+                "revoked": member.revoked.and_then(time),
+                "taken": counts.get("taken").copied().unwrap_or(0),
+                "active": self.active.get(&member.name).copied().unwrap_or(0),
+                "refused": refused,
+            })
+        });
+        json!({
+            "consortium": directory.map(|directory| &directory.consortium),
+            "mode": directory.map(|directory| directory.mode.name()),
+            "epoch": directory.and_then(|directory| directory.epochs.first()).map(|epoch| epoch.number),
+            "connected": self.connected,
+            "position": self.position,
+            "lag": self.lag,
+            "as_of": if self.at == 0 { None } else { time(self.at) },
+            "quorum": {"members": config.quorum.members, "weight": config.quorum.weight},
+            "refused": total,
+            "members": members.collect::<Vec<_>>(),
+        })
+    }
+}
+
 impl Store {
     /// Opens the file, or makes it, readable by its owner alone.
     ///
@@ -235,7 +275,7 @@ impl Store {
     /// # Errors
     /// [`ShareError::Database`].
     pub fn events(&self, each: &mut dyn FnMut(Row)) -> Result<(), ShareError> {
-        let read = || {
+        let mut read = || {
             let mut all =
                 self.database.prepare("SELECT bytes, stored FROM event ORDER BY issuer, sequence")?;
             let rows =
@@ -253,7 +293,7 @@ impl Store {
         let read = || {
             let mut all = self.database.prepare("SELECT name, last FROM member")?;
             let rows = all.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
-            rows.collect()
+            rows.collect::<Result<Vec<_>, _>>()
         };
         read().map_err(self.failed())
     }
@@ -366,7 +406,7 @@ impl Store {
                     sent: row.get(5)?,
                 })
             })?;
-            rows.collect()
+            rows.collect::<Result<Vec<_>, _>>()
         };
         read().map_err(self.failed())
     }

@@ -219,6 +219,11 @@ impl Desk {
         if let Some(InUse { champion: Some(champion), challenger }) = fresh.models.take() {
             fresh.models.give_back(engine.set_models(champion, challenger, *share));
         }
+        if let Some(index) = fresh.consortium.take()
+            && let Some(old) = engine.set_consortium(index)
+        {
+            fresh.consortium.give_back(old);
+        }
         if let Some(now) = now {
             for (call_id, fraud) in fresh.labels() {
                 engine.label(call_id.as_bytes(), fraud, 0, now);

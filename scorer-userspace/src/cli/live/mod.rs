@@ -35,6 +35,7 @@ use crate::{
     env::Env,
     metrics::{self, Latency, Shared, Stages},
     model::Model,
+    share::Following,
     tap::wall,
 };
 
@@ -66,9 +67,19 @@ pub(super) fn run(
     engine.set_models(champion, used.challenger, config.models.share);
     keeping::restore(config, &mut engine, wall());
     engine.history().populate();
+    if config.consortium.folder.is_some() {
+        engine.join_consortium();
+    }
     if let Some(store) = keeping::certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
     }
+    let fresh = Arc::new(Fresh::default());
+    let slot = Arc::clone(&fresh);
+    let put = Box::new(move |index| {
+        slot.consortium.put(index);
+        slot.consortium.free_old();
+    });
+    let following = Following::start(&config.consortium, put)?;
     let (records, record_stats) = Records::start(&config.records)?;
     let (mut ways, deliveries, questions) = Ways::open(config)?;
     let mut source = attach()?;
@@ -89,6 +100,7 @@ pub(super) fn run(
         output_dropped: AtomicU64::new(0),
         records: record_stats,
         api: config.api.is_on().then(Arc::default),
+        consortium: following.as_ref().map(|following| Arc::clone(&following.stats)),
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
@@ -103,7 +115,6 @@ pub(super) fn run(
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
     let keeper = ways.keep()?;
-    let fresh = Arc::new(Fresh::default());
     let env = Arc::clone(engine.env());
     let mut desk = Desk {
         engine,
@@ -129,6 +140,7 @@ pub(super) fn run(
 
     let waited = wait(&stop, config, model, env, &shared, &fresh, (&mut source, &ways));
     stop.store(true, Ordering::Release);
+    drop(following);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
     if let Some(snapshots) = snapshots {

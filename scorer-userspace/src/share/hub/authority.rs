@@ -43,27 +43,32 @@ fn params(names: Vec<String>, common: &str, lasts: Duration) -> Result<Certifica
     Ok(params)
 }
 
-/// Makes the authority.
-pub(super) fn create(consortium: &str) -> Result<Pair, ShareError> {
-    let key = KeyPair::generate().map_err(failed)?;
+/// What the authority is; its name is what certificates name it by.
+fn root(consortium: &str) -> Result<CertificateParams, ShareError> {
     let common = format!("{consortium} consortium");
     let mut params = params(Vec::new(), &common, Duration::days(365 * YEARS))?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok(params)
+}
+
+/// Makes the authority.
+pub(super) fn create(consortium: &str) -> Result<Pair, ShareError> {
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = root(consortium)?.self_signed(&key).map_err(failed)?;
     Ok(pair(&certificate, &key))
 }
 
-/// Signs a certificate: of a server by its hosts, of a member by its name.
+/// Signs a certificate with the authority's key: of a server by its hosts, of a member by
+/// its name.
 pub(super) fn sign(
-    authority: (&str, &str),
+    (consortium, key): (&str, &str),
     common: &str,
     hosts: Vec<String>,
     usage: Use,
 ) -> Result<Pair, ShareError> {
-    let (certificate, key) = authority;
-    let issuer = KeyPair::from_pem(key).map_err(failed)?;
-    let issuer = Issuer::from_ca_cert_pem(certificate, issuer).map_err(failed)?;
+    let key = KeyPair::from_pem(key).map_err(failed)?;
+    let issuer = Issuer::new(root(consortium)?, key);
     let mut params = params(hosts, common, Duration::days(DAYS))?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![match usage {

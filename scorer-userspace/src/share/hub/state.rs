@@ -90,7 +90,7 @@ impl Hub {
             return Err(ShareError::Content { path: folder.to_owned(), what });
         }
         let root = authority::create(&settings.name)?;
-        let signed = (&*root.certificate, &*root.key);
+        let signed = (&*settings.name, &*root.key);
         let put = |name: &str, text: &str| write_secret(&folder.join(name), text.as_bytes());
         put("authority.pem", &root.certificate)?;
         put("authority.key", &root.key)?;
@@ -315,9 +315,9 @@ impl Hub {
         if !again && known.len() >= MEMBERS {
             return Err(ShareError::Invalid(format!("there are {MEMBERS} members, the most")));
         }
-        let (root, key) = (self.text("authority.pem")?, self.text("authority.key")?);
+        let (consortium, key) = (self.setting("name")?, self.text("authority.key")?);
         let Pair { certificate, key, digest } =
-            authority::sign((&root, &key), name, vec![], Use::Client)?;
+            authority::sign((&consortium, &key), name, vec![], Use::Client)?;
         let nkey = nkeys::KeyPair::new_user();
         let seed = nkey.seed().map_err(|error| ShareError::Crypto(error.to_string()))?;
         let sql = "INSERT INTO member VALUES (?1, ?2, ?3, NULL, ?4, ?5, NULL)
@@ -328,11 +328,11 @@ impl Hub {
         self.write_conf()?;
         let bundle = Bundle {
             version: 1,
-            consortium: self.setting("name")?,
+            consortium,
             member: name.to_owned(),
             hub: self.setting("url")?,
             nats: self.setting("nats")?,
-            authority: root,
+            authority: self.text("authority.pem")?,
             certificate,
             key,
             nkey: seed,
