@@ -74,6 +74,10 @@ impl HubClient {
         Err(self.failed(format!("{}: {said}", status.as_u16())))
     }
 
+    fn post(&self, what: &str) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
+        self.agent.post(format!("{}/v1/{what}", self.url)).content_type("application/json")
+    }
+
     /// Members and keys.
     ///
     /// # Errors
@@ -89,7 +93,7 @@ impl HubClient {
     /// [`ShareError::Hub`]: it knows another already.
     pub fn register(&self, key: &[u8]) -> Result<(), ShareError> {
         let asked = json!({"key": STANDARD.encode(key)}).to_string();
-        self.answer(self.agent.post(format!("{}/v1/register", self.url)).send(asked))?;
+        self.answer(self.post("register").send(asked))?;
         Ok(())
     }
 
@@ -105,7 +109,7 @@ impl HubClient {
     ) -> Result<(Vec<Vec<u8>>, Vec<u8>), ShareError> {
         let blinded: Vec<_> = blinded.iter().map(|element| STANDARD.encode(element)).collect();
         let asked = json!({"epoch": epoch, "blinded": blinded}).to_string();
-        let body = self.answer(self.agent.post(format!("{}/v1/evaluate", self.url)).send(asked))?;
+        let body = self.answer(self.post("evaluate").send(asked))?;
         let said: Value = serde_json::from_slice(&body).map_err(|error| self.failed(error))?;
         let decode = |value: &Value| STANDARD.decode(value.as_str()?).ok();
         let evaluated = said["evaluated"].as_array().map(|all| all.iter().map(decode).collect());

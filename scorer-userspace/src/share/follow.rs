@@ -55,10 +55,42 @@ pub struct Stats {
     pub bytes: AtomicU64,
     /// The current epoch.
     pub epoch: AtomicU64,
-    /// Blind evaluations, by what became of them: answered, from memory, refused.
+    /// Blind evaluations: of the hub, known before, refused.
     pub evaluations: [AtomicU64; 3],
     /// Verdicts that were updated since a match came after them.
     pub updates: AtomicU64,
+}
+
+impl Stats {
+    /// Names of metrics, labels, values.
+    pub fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let of = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let kinds = Kind::ALL.iter().zip(&self.taken);
+        let mut all: Vec<_> = kinds
+            .map(|(kind, value)| ("scorer_consortium_events_total", kind.name(), of(value)))
+            .collect();
+        let causes = Refusal::ALL.iter().zip(&self.refused);
+        all.extend(
+            causes.map(|(why, value)| ("scorer_consortium_refused_total", why.name(), of(value))),
+        );
+        let outcomes = ["evaluated", "known", "refused"].iter().zip(&self.evaluations);
+        all.extend(outcomes.map(|(outcome, value)| {
+            ("scorer_consortium_evaluations_total", *outcome, of(value))
+        }));
+        for (name, value) in [
+            ("scorer_consortium_connected", &self.connected),
+            ("scorer_consortium_hub_reachable", &self.hub),
+            ("scorer_consortium_lag", &self.lag),
+            ("scorer_consortium_active_events", &self.events),
+            ("scorer_consortium_members", &self.members),
+            ("scorer_consortium_epoch", &self.epoch),
+            ("scorer_consortium_index_bytes", &self.bytes),
+            ("scorer_consortium_updates_total", &self.updates),
+        ] {
+            all.push((name, "", of(value)));
+        }
+        all
+    }
 }
 
 /// The thread.

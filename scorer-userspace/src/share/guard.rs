@@ -73,6 +73,25 @@ impl Refusal {
             Self::Expired => "expired",
         }
     }
+
+    /// What it means.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::TooLarge => "more bytes than an event has",
+            Self::UnknownVersion => "a version of events that this scorer does not know",
+            Self::Malformed => "no event, or not in the one encoding",
+            Self::UnknownIssuer => "nobody of that name is a member, or a member used another's",
+            Self::Revoked => "the member was revoked",
+            Self::RateLimited => "more than consortium.events_per_minute of one member",
+            Self::Forged => "not signed by the issuer",
+            Self::WrongEpoch => "pseudonyms of an epoch whose key is not, or no longer, known",
+            Self::WrongKey => "pseudonyms made with another key than the epoch's",
+            Self::Replayed => "a sequence that was there, or one before",
+            Self::BackDated => "dated more than consortium.skew_seconds before it was sent",
+            Self::FutureDated => "dated more than consortium.skew_seconds after it was sent",
+            Self::Expired => "over when it was sent",
+        }
+    }
 }
 
 /// Bounds.
