@@ -162,6 +162,7 @@ impl Kept {
             belongs: a.belongs,
             shared: None,
             marks: a.marks,
+            update: false,
         };
         Self {
             call_id: a.call_id.to_owned(),

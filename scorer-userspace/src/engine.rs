@@ -86,6 +86,8 @@ pub struct Assessment<'a> {
     pub shared: Option<Shared<'a>>,
     /// What the caller can be named by to them; of no use where no consortium is joined.
     pub marks: Marks,
+    /// It takes the place of a verdict on the same call that was told before.
+    pub update: bool,
 }
 
 /// What an entry of a list did to a score.
@@ -257,6 +259,14 @@ impl Engine {
     /// what was in use, to be freed elsewhere. [`Self::join_consortium`] comes before.
     pub fn set_consortium(&mut self, index: Arc<Index>) -> Option<Arc<Index>> {
         self.scorer.consortium.replace(index)
+    }
+
+    /// Judges a call anew of which other organisations were found to say something after
+    /// its verdict. An allowed caller's verdict stays, and what a case orders does.
+    pub fn again(&mut self, was: &share::Pending, each: &mut dyn FnMut(&Assessment<'_>)) {
+        if let Some((index, hit)) = &was.answer {
+            self.scorer.again(was, Shared::new(index, *hit), each);
+        }
     }
 
     /// Checks signatures with certificates from this store.
@@ -497,11 +507,94 @@ impl Scorer {
         let crowd = marks.sketch.is_some_and(|sketch| {
             crowds.note(&sketch, marks.network.as_ref(), marks.shown.as_ref(), now)
         });
+        // A crowd is nobody, and nobody is told of it.
+        let marks = Marks { sketch: marks.sketch.filter(|_| !crowd), ..marks };
         let said = index.and_then(|index| index.look(&marks, crowd, now));
         if let Some(said) = &said {
             said.tell(&mut call.hits, now);
         }
         (marks, said)
+    }
+
+    fn again(
+        &mut self,
+        was: &share::Pending,
+        shared: Shared<'_>,
+        each: &mut dyn FnMut(&Assessment<'_>),
+    ) {
+        let env = Arc::clone(&self.env);
+        let Some(features) = was.features.first_chunk() else { return };
+        let mut tags = Tags(was.verdict.tags);
+        let allowed = tags.contains(Tag::Allowlisted);
+        let mut hits = Hits { lists: was.lists, ..Hits::default() };
+        if !allowed {
+            shared.hit.tell(&mut hits, was.meta.timestamp);
+            tags.set(Tag::Consortium, hits.consortium > 0);
+        }
+        self.features = *features;
+        let mut set = |feature: u16, value: f32| self.features[usize::from(feature)] = value;
+        set(id::CONSORTIUM_MATCHES, f32::from(hits.consortium));
+        set(id::CONSORTIUM_AGE, hits.consortium_age);
+        let scratch = &mut self.model_scratch;
+        let probability = self.model.explain(&self.features, &mut self.contributions, scratch);
+        let score = (probability * 100.0).round() as u8;
+        // What lists made of the score stands.
+        let stands = allowed || was.lists.meets(ListSet::DENY) && was.verdict.score > score;
+        let (score, probability) = if stands {
+            (was.verdict.score, was.verdict.probability)
+        } else {
+            (score, probability)
+        };
+        let mut reasons = Reasons::pick(&self.features, &self.contributions);
+        if hits.consortium > 0 {
+            let at = usize::from(id::CONSORTIUM_MATCHES);
+            let contribution = self.contributions[at];
+            let contribution = if contribution.is_nan() { 0.0 } else { contribution };
+            let (feature, value) = (id::CONSORTIUM_MATCHES, self.features[at]);
+            reasons.first(Reason { feature, value, contribution });
+        }
+        let verdict = Verdict {
+            score,
+            level: self.levels.level(score) as u8,
+            tags: tags.0,
+            model: self.model.id(),
+            reasons: reasons.ids(),
+            probability,
+            ..was.verdict
+        };
+        let [call_id, from_tag, caller, callee, from_user, to_user] = was.texts();
+        let mut told = Assessment {
+            verdict,
+            call_id,
+            from_tag,
+            caller,
+            callee,
+            from_user,
+            to_user,
+            network_number: was.network(),
+            meta: was.meta,
+            signature: was.signature,
+            trunk: was.trunk(),
+            features: &self.features,
+            reasons: reasons.as_slice(),
+            model: self.model.name(),
+            lists: hits.lists,
+            listed: None,
+            decision: Decision::PASS,
+            profile: was.profile,
+            countries: was.countries,
+            message: &was.message,
+            evidence: was.evidence,
+            belongs: was.belongs,
+            shared: Some(shared),
+            marks: was.marks,
+            update: true,
+        };
+        let facts = Facts::of(&told, env.home_country);
+        let policy = env.policy.as_deref();
+        told.decision = policy.map_or(Decision::PASS, |policy| policy.decide(&facts));
+        told.verdict.action = told.decision.action as u8;
+        each(&told);
     }
 
     /// Follows the profiles of open cases.
@@ -675,6 +768,7 @@ impl Scorer {
             belongs: who.belongs,
             shared: who.shared,
             marks: who.marks,
+            update: false,
         });
     }
 }

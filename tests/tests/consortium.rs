@@ -9,7 +9,7 @@ use std::{
 
 use ::scorer::share::{
     Bundle, Connection, Home,
-    event::{Category, Event, Kind, Subject},
+    event::{Category, Event, Kind},
     pseudonym::{Keys, Marks},
 };
 use ring::signature::Ed25519KeyPair;
@@ -297,6 +297,19 @@ fn confirmed_at_one_flagged_at_the_others() {
         let verdict = c.call(tap_c, &Invite::withheld(NUMBER));
         (verdict["consortium"]["strong"] == true).then_some(())
     });
+    // For others' systems, as their own validator reads it.
+    let exported = c.folder.join("events.json");
+    let (home, file) = (c.home().display().to_string(), exported.display().to_string());
+    ran(c.consortium(&["export", "--stix", "--folder", &home, "--output", &file]));
+    let bundle: Value =
+        serde_json::from_slice(&std::fs::read(&exported).expect("written")).expect("JSON");
+    assert_eq!(bundle["objects"].as_array().map(Vec::len), Some(4), "{bundle}");
+    if let Some(validator) = nats::program("stix2_validator") {
+        let mut validate = Command::new(validator);
+        validate.arg(&exported);
+        let said = ran(validate);
+        assert!(said.contains("STIX JSON: Valid"), "{said}");
+    }
     // The own allow list goes first.
     let store = c.folder.join("lists.sqlite").display().to_string();
     let mut allow = Command::new(binary());
@@ -551,4 +564,58 @@ fn a_member_reads_and_writes_what_it_may() {
     let (path, home) = (path.display().to_string(), world.folder.path().join("x").display().to_string());
     let output = world.sites[0].consortium(&["join", &path, "--folder", &home]).output().expect("runs");
     assert!(!output.status.success(), "the hub lets no stranger in");
+}
+
+/// Nobody but the caller's own networks sees the number: the match may come after the
+/// first verdict, and the next one has it.
+#[test]
+fn blindly_the_match_comes_as_an_update() {
+    let Some(mut world) = World::new("blind") else { return };
+    let [a, b, _] = &mut world.sites;
+    a.configure("");
+    let tap = b.tap("");
+    // Asked about before anybody spoke of it: known when somebody does.
+    let early = Invite::withheld("+441632960555");
+    assert!(b.call(&tap, &early)["consortium"].is_null());
+    until("the hub was asked", || {
+        let asked = "scorer_consortium_evaluations_total{outcome=\"evaluated\"}";
+        (b.metric(asked) >= 1.0).then_some(())
+    });
+    a.share(&["--number", "+441632960555"]);
+    let (verdict, after) = b.named(&tap, &early);
+    println!("a number that had called is flagged after {after:?}");
+    assert_eq!(verdict["update"], Value::Null, "in the verdict itself: {verdict}");
+    // One that never called: the verdict comes first, then its update.
+    a.share(&["--number", NUMBER, "--category", "wangiri"]);
+    until("the event is there", || {
+        (b.metric("scorer_consortium_active_events") == 2.0).then_some(())
+    });
+    let call = Invite::withheld(NUMBER);
+    let verdict = b.call(&tap, &call);
+    assert!(verdict["consortium"].is_null(), "{verdict}");
+    let id = verdict["call_id"].as_str().expect("a Call-ID").to_owned();
+    let start = Instant::now();
+    let update = until("its update comes", || {
+        let text = std::fs::read_to_string(&tap.verdicts).ok()?;
+        let is = |line: &&str| line.contains(&id) && line.contains("\"update\":true");
+        text.lines().find(is).map(scorer_tests::calls::verdict)
+    });
+    println!("the update was there after {:?}", start.elapsed());
+    assert!(tags(&update).contains(&"consortium"), "{update}");
+    assert_eq!(update["consortium"]["reports"][0]["category"], "wangiri");
+    assert!(texts(&update)[0].contains("carrier-a confirmed"), "{update}");
+    assert_eq!(update["caller"], verdict["caller"]);
+    let api = Client::unix(b.folder.join("api.sock"));
+    let told = until("the API has it", || {
+        let told = api.get(&format!("/v1/calls/{id}/verdict")).json();
+        (!told["consortium"].is_null()).then_some(told)
+    });
+    assert_eq!(told["update"], true, "{told}");
+    // At once from now on, and of others nothing.
+    let verdict = b.call(&tap, &call);
+    assert!(tags(&verdict).contains(&"consortium") && verdict["update"].is_null(), "{verdict}");
+    assert!(b.call(&tap, &Invite::withheld("+441632960999"))["consortium"].is_null());
+    assert_eq!(b.metric("scorer_consortium_updates_total"), 1.0);
+    let (lines, _) = tap.finish();
+    assert_eq!(lines.matches("\"update\":true").count(), 1);
 }

@@ -96,15 +96,17 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// All but the profile, in bytes: the same on every host and in every later version.
-    pub fn canonical(&self) -> [u8; 25] {
-        let [branch, call_id, tag] = self.grammars;
-        let mut bytes = [0; 25];
-        bytes[..8].copy_from_slice(&self.order.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.offer.to_be_bytes());
-        bytes[16..18].copy_from_slice(&self.allow.to_be_bytes());
-        bytes[18..20].copy_from_slice(&self.supported.to_be_bytes());
-        bytes[20..].copy_from_slice(&[self.transport as u8, self.family, branch, call_id, tag]);
+    /// What of it comes from the caller's own equipment, in bytes: the offer, Allow,
+    /// Supported, the product, the grammars of Call-ID and tag. What carriers on the way
+    /// write (order of headers, branch, transport) is left out. The same on every host and
+    /// in every later version.
+    pub fn canonical(&self) -> [u8; 15] {
+        let [_, call_id, tag] = self.grammars;
+        let mut bytes = [0; 15];
+        bytes[..8].copy_from_slice(&self.offer.to_be_bytes());
+        bytes[8..10].copy_from_slice(&self.allow.to_be_bytes());
+        bytes[10..12].copy_from_slice(&self.supported.to_be_bytes());
+        bytes[12..].copy_from_slice(&[self.family, call_id, tag]);
         bytes
     }
 

@@ -88,6 +88,9 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
     if let Some(shared) = &a.shared {
         consortium(shared, out);
     }
+    if a.update {
+        out.extend_from_slice(b",\"update\":true");
+    }
     out.extend_from_slice(b",\"tags\":[");
     for (i, tag) in Tags(verdict.tags).iter().enumerate() {
         out.extend_from_slice(if i == 0 { b"\"" } else { b",\"" });

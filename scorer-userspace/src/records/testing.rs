@@ -132,6 +132,7 @@ impl Call {
             belongs: crate::profiles::Belongs::NOBODY,
             shared: None,
             marks: crate::share::pseudonym::Marks::default(),
+            update: false,
         })
     }
 }

@@ -102,7 +102,10 @@ pub fn evaluate(
 }
 
 /// The same by whatever evaluates.
-pub(crate) fn evaluate_by(
+///
+/// # Errors
+/// [`ShareError`]: those of `ask`, or a proof that does not hold.
+pub fn evaluate_by(
     public: &[u8],
     tokens: &[Token],
     ask: impl FnOnce(&[Vec<u8>]) -> Result<(Vec<Vec<u8>>, Vec<u8>), ShareError>,

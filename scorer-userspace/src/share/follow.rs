@@ -3,7 +3,7 @@
 //! thread of its own; without hub and server it goes on with what is known.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,11 +18,16 @@ use tokio::sync::oneshot;
 use super::{
     ConsortiumConfig, Directory, Home, HubClient, Index, MEMBERS, Mode, Refusal, ShareError,
     Store,
-    event::{Event, Kind, Signed},
+    ask::{Asked, Asker, Pending, questions},
+    blind,
+    event::{Event, Kind, Pseudonym, Signed},
     guard::Guard,
     index::Report,
+    memory::Memory,
     nats::{Connection, LIVE, Stored},
     now,
+    pseudonym::Token,
+    random,
 };
 
 /// Events of one member that are kept; the oldest makes room.
@@ -31,6 +36,10 @@ const EVENTS: usize = 100_000;
 const LOOK: Duration = Duration::from_secs(5);
 /// How often it is looked whether something is over.
 const OVER: Duration = Duration::from_secs(30);
+/// How often it is looked whether calls are to be asked about blindly.
+const BLIND: Duration = Duration::from_millis(2);
+/// How long the hub is left alone after it refused.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How often a hub or server that is away is complained of.
 const COMPLAIN: Duration = Duration::from_mins(5);
 
@@ -100,6 +109,8 @@ pub struct Following {
     thread: Option<JoinHandle<()>>,
     /// Counters.
     pub stats: Arc<Stats>,
+    /// Where the hub is asked blindly: the scoring thread's end.
+    pub asker: Option<Asker>,
 }
 
 /// Takes a new index over.
@@ -117,6 +128,7 @@ impl Following {
         let mut follower = Follower::new(config.clone(), home, Arc::clone(&stats), put)?;
         follower.read()?;
         follower.hand_over();
+        let asker = follower.blind.as_mut().and_then(|blind| blind.asker.take());
         let (stop, stopped) = oneshot::channel();
         let failed = |source| ShareError::File { path: folder.clone(), source };
         let runtime =
@@ -131,7 +143,7 @@ impl Following {
             runtime.shutdown_background();
         });
         let thread = Some(thread.map_err(failed)?);
-        Ok(Some(Self { stop: Some(stop), thread, stats }))
+        Ok(Some(Self { stop: Some(stop), thread, stats, asker }))
     }
 }
 
@@ -159,6 +171,68 @@ struct Follower {
     position: u64,
     changed: bool,
     quiet: Quiet,
+    index: Arc<Index>,
+    blind: Option<Blind>,
+}
+
+/// What is asked of the hub.
+struct Blind {
+    memory: Memory,
+    /// Pseudonyms that somebody speaks of.
+    wanted: HashSet<Pseudonym>,
+    asker: Option<Asker>,
+    asked: Asked,
+    waiting: VecDeque<Box<Pending>>,
+    under_way: Option<UnderWay>,
+    /// Those of `waiting`, from the first, of which all is known.
+    ready: usize,
+    /// After a refusal nothing is asked until then.
+    pause: Instant,
+}
+
+/// A question that the hub has, with its tokens.
+type UnderWay = (u32, Vec<Token>, tokio::task::JoinHandle<Result<Vec<Pseudonym>, ShareError>>);
+
+impl Blind {
+    fn new() -> Result<Self, ShareError> {
+        let (asker, asked) = questions();
+        Ok(Self {
+            memory: Memory::new(&random::<32>()?),
+            wanted: HashSet::new(),
+            asker: Some(asker),
+            asked,
+            waiting: VecDeque::new(),
+            under_way: None,
+            ready: 0,
+            pause: Instant::now(),
+        })
+    }
+
+    /// The calls that wait keep the verdict that they have.
+    fn give_up(&mut self) {
+        self.pause = Instant::now() + PAUSE;
+        while let Some(pending) = self.waiting.pop_front() {
+            self.asked.free(pending);
+        }
+        self.ready = 0;
+    }
+
+    /// Hands back those calls of which something is said; how many.
+    fn tell(&mut self, index: &Arc<Index>) -> u64 {
+        let mut told = 0;
+        for _ in 0..std::mem::take(&mut self.ready) {
+            let Some(mut pending) = self.waiting.pop_front() else { break };
+            match index.look(&pending.marks, false, pending.meta.timestamp) {
+                Some(hit) => {
+                    pending.answer = Some((Arc::clone(index), hit));
+                    self.asked.answer(pending);
+                    told += 1;
+                }
+                None => self.asked.free(pending),
+            }
+        }
+        told
+    }
 }
 
 /// Says the same trouble seldom.
@@ -204,6 +278,8 @@ impl Follower {
             position: 0,
             changed: false,
             quiet: Quiet::default(),
+            index: Arc::default(),
+            blind: None,
         })
     }
 
@@ -213,6 +289,9 @@ impl Follower {
         self.store.forget_before(now)?;
         self.position = self.store.position()?;
         if let Some(directory) = self.store.directory()? {
+            if directory.mode == Mode::Blind {
+                self.blind = Some(Blind::new()?);
+            }
             self.learn(directory);
         }
         for (member, last) in self.store.sequences()? {
@@ -243,6 +322,10 @@ impl Follower {
             }
         }
         self.guard.epochs(directory.checks());
+        if let Some(blind) = &mut self.blind {
+            let epochs: Vec<_> = directory.epochs.iter().map(|epoch| epoch.number).collect();
+            blind.memory.keep(&epochs);
+        }
         let current = directory.epochs.first().map_or(0, |epoch| epoch.number);
         self.stats.epoch.store(u64::from(current), Ordering::Relaxed);
         let members = directory.members.iter().filter(|member| member.revoked.is_none()).count();
@@ -371,20 +454,97 @@ impl Follower {
             })
             .filter(|(_, (_, trust))| *trust > 0)
             .collect();
-        let keys = match directory.mode {
-            Mode::Keyed => directory.keys(),
-            Mode::Blind => Vec::new(),
+        let keys = match &self.blind {
+            None => directory.keys(),
+            Some(blind) => vec![blind.memory.keys()],
         };
         let mut index = Index::new(keys, names, self.config.quorum);
         let now = now();
         for event in self.events.values().filter(|event| event.expires > now) {
             if let Some((organisation, trust)) = places.get(&*event.issuer) {
-                index.add(Report::of(event, *organisation, *trust), &event.subject);
+                let report = Report::of(event, *organisation, *trust);
+                match &self.blind {
+                    None => index.add(report, &event.subject),
+                    Some(blind) => index.add(report, &blind.memory.subject(event)),
+                }
             }
+        }
+        if let Some(blind) = &mut self.blind {
+            let subjects = self.events.values().map(|event| &event.subject);
+            let all = subjects.flat_map(|s| [s.number, s.network, s.fingerprint, s.sketch]);
+            blind.wanted = all.flatten().collect();
         }
         self.stats.events.store(self.events.len() as u64, Ordering::Relaxed);
         self.stats.bytes.store(index.bytes() as u64, Ordering::Relaxed);
-        (self.put)(Arc::new(index));
+        self.index = Arc::new(index);
+        (self.put)(Arc::clone(&self.index));
+    }
+
+    /// Has the hub evaluate what calls are to be looked up by, and tells of those that
+    /// something is said of. One question at a time.
+    async fn ask_blindly(&mut self, hub: &Arc<HubClient>) {
+        let Some(mut blind) = self.blind.take() else { return };
+        self.look_into(&mut blind, hub).await;
+        self.blind = Some(blind);
+        if self.changed {
+            self.hand_over();
+        }
+        if let Some(blind) = &mut self.blind {
+            self.stats.updates.fetch_add(blind.tell(&self.index), Ordering::Relaxed);
+        }
+    }
+
+    async fn look_into(&mut self, blind: &mut Blind, hub: &Arc<HubClient>) {
+        let count = |which: usize, n: usize| {
+            self.stats.evaluations[which].fetch_add(n as u64, Ordering::Relaxed);
+        };
+        let Some(directory) = &self.directory else { return };
+        let epochs: Vec<_> = directory.epochs.iter().map(|epoch| epoch.number).collect();
+        while let Some(pending) = blind.asked.take() {
+            let known = pending.tokens().filter(|token| blind.memory.knows(epochs[0], token));
+            count(1, known.count());
+            blind.waiting.push_back(pending);
+        }
+        if let Some((epoch, tokens, answer)) = blind.under_way.take_if(|(.., answer)| answer.is_finished()) {
+            match answer.await {
+                Ok(Ok(pseudonyms)) => {
+                    count(0, tokens.len());
+                    for (token, pseudonym) in tokens.into_iter().zip(pseudonyms) {
+                        self.changed |= blind.wanted.contains(&pseudonym);
+                        blind.memory.learn(epoch, token, pseudonym);
+                    }
+                }
+                Ok(Err(error)) => {
+                    count(2, tokens.len());
+                    self.quiet.warn(&error);
+                    blind.give_up();
+                }
+                Err(error) => {
+                    log::error!("consortium: {error}");
+                    blind.give_up();
+                }
+            }
+        }
+        if blind.under_way.is_some() || Instant::now() < blind.pause {
+            return;
+        }
+        for epoch in &directory.epochs {
+            let mut tokens = Vec::new();
+            for token in blind.waiting.iter().flat_map(|pending| pending.tokens()) {
+                if tokens.len() < blind::BATCH && !blind.memory.knows(epoch.number, &token) && !tokens.contains(&token) {
+                    tokens.push(token);
+                }
+            }
+            if !tokens.is_empty() {
+                let (hub, epoch, asked) = (Arc::clone(hub), epoch.clone(), tokens.clone());
+                let number = epoch.number;
+                let answer =
+                    tokio::task::spawn_blocking(move || blind::evaluate(&hub, &epoch, &asked));
+                blind.under_way = Some((number, tokens, answer));
+                return;
+            }
+        }
+        blind.ready = blind.waiting.len();
     }
 
     /// Asks the hub, at most once a second.
@@ -434,7 +594,8 @@ impl Follower {
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         let mut up = false;
-        let mut soon = tokio::time::interval(Duration::from_millis(100));
+        let nap = if self.blind.is_some() { BLIND } else { Duration::from_millis(100) };
+        let mut soon = tokio::time::interval(nap);
         soon.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut asked_at = Instant::now();
         loop {
@@ -487,7 +648,7 @@ impl Follower {
                         }
                     }
                 }
-                _ = soon.tick() => {}
+                _ = soon.tick() => self.ask_blindly(&hub).await,
             }
             let is = connection.health.up.load(Ordering::Acquire);
             if is != up {

@@ -5,6 +5,7 @@
 //! what its [`guard`] lets pass, and looks calls up in an immutable [`index`]. See
 //! docs/consortium.md and docs/privacy.md.
 
+mod ask;
 pub mod blind;
 mod client;
 mod directory;
@@ -14,6 +15,7 @@ pub mod guard;
 mod home;
 pub mod hub;
 pub mod index;
+mod memory;
 mod nats;
 pub mod pseudonym;
 mod publish;
@@ -24,6 +26,7 @@ mod store;
 use std::{path::PathBuf, time::Duration};
 
 pub use self::{
+    ask::{Asker, Pending},
     client::HubClient,
     directory::{Directory, Epoch, Member, Mode},
     follow::{Following, Put, Stats},

@@ -39,11 +39,7 @@ const SCHEMA: &str = "
         about TEXT NOT NULL,
         bytes BLOB NOT NULL,
         sent INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE IF NOT EXISTS token (
-        epoch INTEGER NOT NULL, token BLOB NOT NULL, pseudonym BLOB NOT NULL, at INTEGER NOT NULL,
-        PRIMARY KEY (epoch, token)
-    ) STRICT, WITHOUT ROWID;";
+    ) STRICT;";
 
 /// An event that is kept.
 #[derive(Clone, Debug)]

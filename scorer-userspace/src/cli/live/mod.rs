@@ -79,7 +79,7 @@ pub(super) fn run(
         slot.consortium.put(index);
         slot.consortium.free_old();
     });
-    let following = Following::start(&config.consortium, put)?;
+    let mut following = Following::start(&config.consortium, put)?;
     let (records, record_stats) = Records::start(&config.records)?;
     let (mut ways, deliveries, questions) = Ways::open(config)?;
     let mut source = attach()?;
@@ -122,6 +122,7 @@ pub(super) fn run(
         fresh: Arc::clone(&fresh),
         share: config.models.share,
         out: Out::new(config.style, lines, deliveries, records, feed),
+        asker: following.as_mut().and_then(|following| following.asker.take()),
         questions,
         save,
         save_error: None,

@@ -76,6 +76,7 @@ pub(crate) mod tests {
             belongs: crate::profiles::Belongs::NOBODY,
             shared: None,
             marks: crate::share::pseudonym::Marks::default(),
+            update: false,
         })
     }
 
