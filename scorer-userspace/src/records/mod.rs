@@ -14,6 +14,7 @@
 //! new one. Everything that needs DataFusion is in [`query`].
 
 mod columns;
+mod counts;
 mod encode;
 mod files;
 pub mod hep;
@@ -24,9 +25,11 @@ mod parquet_file;
 mod pseudonym;
 pub mod query;
 mod recorder;
+mod seek;
 mod segment;
 mod slot;
 mod stats;
+mod tally;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -41,11 +44,13 @@ use std::{
 };
 
 pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
+pub use counts::{By, Count, Keyed, NONE, OTHERS};
 pub use keep::{Checked, Erased, Kept, check, erase, maintain};
 pub use number::Sought;
 pub use recorder::{Mode, Recorder, Totals};
 pub(crate) use slot::{Slot, Text};
 pub use stats::Stats;
+pub use tally::{Span, Tally};
 
 /// What is recorded, where, and for how long.
 #[derive(Clone, Debug)]
