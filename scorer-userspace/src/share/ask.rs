@@ -180,7 +180,8 @@ pub(super) fn questions() -> (Asker, Asked) {
     };
     while give.push(Box::new(Pending::new(meta))).is_ok() {}
     let asked = vec![(0, 0); ASKED].into();
-    let asker = Asker { full, free, answers, used, asked, hasher: foldhash::fast::RandomState::default() };
+    let asker =
+        Asker { full, free, answers, used, asked, hasher: foldhash::fast::RandomState::default() };
     (asker, Asked { full: filled, free: give, answers: answer, used: reused })
 }
 

@@ -84,7 +84,8 @@ impl Evaluator {
             .map_err(|_| ShareError::Invalid("what is asked is no element".into()))?;
         let mut random = Random(SystemRandom::new());
         let answer = self.0.batch_blind_evaluate(&mut random, &blinded).map_err(failed)?;
-        let evaluated = answer.messages.iter().map(|element| element.serialize().to_vec()).collect();
+        let evaluated =
+            answer.messages.iter().map(|element| element.serialize().to_vec()).collect();
         Ok((evaluated, answer.proof.serialize().to_vec()))
     }
 }
@@ -115,7 +116,8 @@ pub fn evaluate_by(
     let mut random = Random(SystemRandom::new());
     let (mut states, mut blinded) = (Vec::new(), Vec::new());
     for token in tokens {
-        let made = VoprfClient::<Ristretto255>::blind(token.as_bytes(), &mut random).map_err(failed)?;
+        let made =
+            VoprfClient::<Ristretto255>::blind(token.as_bytes(), &mut random).map_err(failed)?;
         states.push(made.state);
         blinded.push(made.message.serialize().to_vec());
     }
@@ -131,7 +133,9 @@ pub fn evaluate_by(
     let proof = Proof::<Ristretto255>::deserialize(&proof).map_err(failed)?;
     let inputs: Vec<&[u8]> = tokens.iter().map(Token::as_bytes).collect();
     let outputs = VoprfClient::batch_finalize(&inputs, &states, &evaluated, &proof, public)
-        .map_err(|_| ShareError::Crypto("the hub's proof does not hold: it used another key".into()))?;
+        .map_err(|_| {
+            ShareError::Crypto("the hub's proof does not hold: it used another key".into())
+        })?;
     outputs
         .map(|output| {
             let output = output.map_err(failed)?;

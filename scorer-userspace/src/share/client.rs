@@ -36,7 +36,8 @@ impl HubClient {
             .map_err(|error| wrong("authority", error))?;
         let certificate = Certificate::from_pem(bundle.certificate.as_bytes())
             .map_err(|error| wrong("certificate", error))?;
-        let key = PrivateKey::from_pem(bundle.key.as_bytes()).map_err(|error| wrong("key", error))?;
+        let key =
+            PrivateKey::from_pem(bundle.key.as_bytes()).map_err(|error| wrong("key", error))?;
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(vec![authority])))
             .client_cert(Some(ClientCert::new_with_certs(&[certificate], key)))

@@ -151,7 +151,8 @@ impl Subject {
     /// Whether the two name one caller.
     pub fn meets(&self, other: &Self) -> bool {
         let numbers = [self.number, self.network];
-        let same = |pseudonym: &Option<Pseudonym>| pseudonym.is_some() && numbers.contains(pseudonym);
+        let same =
+            |pseudonym: &Option<Pseudonym>| pseudonym.is_some() && numbers.contains(pseudonym);
         let sketched = |subject: &Self| subject.sketch.zip(subject.fingerprint);
         [other.number, other.network].iter().any(same)
             || sketched(self).is_some() && sketched(self) == sketched(other)
@@ -417,7 +418,8 @@ pub(crate) mod tests {
         let crowd = Subject { fingerprint: Some([1; 16]), ..Subject::default() };
         let bytes = Event { subject: crowd, ..said }.sign(&ann);
         assert!(matches!(read(&bytes, &ann), Err(EventError::Malformed(_))));
-        for (name, good) in [("a", true), ("a-1", true), ("", false), ("A", false), ("a.b", false)] {
+        for (name, good) in [("a", true), ("a-1", true), ("", false), ("A", false), ("a.b", false)]
+        {
             assert_eq!(is_name(name), good, "{name}");
         }
     }

@@ -16,8 +16,7 @@ use futures::StreamExt as _;
 use tokio::sync::oneshot;
 
 use super::{
-    ConsortiumConfig, Directory, Home, HubClient, Index, MEMBERS, Mode, Refusal, ShareError,
-    Store,
+    ConsortiumConfig, Directory, Home, HubClient, Index, MEMBERS, Mode, Refusal, ShareError, Store,
     ask::{Asked, Asker, Pending, questions},
     blind,
     event::{Event, Kind, Pseudonym, Signed},
@@ -83,9 +82,11 @@ impl Stats {
             causes.map(|(why, value)| ("scorer_consortium_refused_total", why.name(), of(value))),
         );
         let outcomes = ["evaluated", "known", "refused"].iter().zip(&self.evaluations);
-        all.extend(outcomes.map(|(outcome, value)| {
-            ("scorer_consortium_evaluations_total", *outcome, of(value))
-        }));
+        all.extend(
+            outcomes.map(|(outcome, value)| {
+                ("scorer_consortium_evaluations_total", *outcome, of(value))
+            }),
+        );
         for (name, value) in [
             ("scorer_consortium_connected", &self.connected),
             ("scorer_consortium_hub_reachable", &self.hub),
@@ -382,7 +383,11 @@ impl Follower {
         match self.guard.judge(&message.member, &message.bytes, stored) {
             Err(why) => {
                 self.stats.refused[why as usize].fetch_add(1, Ordering::Relaxed);
-                log::debug!("consortium: a message of {} is refused: {}", message.member, why.name());
+                log::debug!(
+                    "consortium: a message of {} is refused: {}",
+                    message.member,
+                    why.name()
+                );
                 // Names that are not members' are not kept.
                 let of = if why == Refusal::UnknownIssuer { "?" } else { &message.member };
                 self.store.count(of, why.name(), 1)
@@ -416,7 +421,8 @@ impl Follower {
 
     /// Takes messages as one change of the store, those that were read before left out.
     fn take_all(&mut self, messages: &[Stored]) -> Result<(), ShareError> {
-        let new: Vec<_> = messages.iter().filter(|message| message.number > self.position).collect();
+        let new: Vec<_> =
+            messages.iter().filter(|message| message.number > self.position).collect();
         let Some(last) = new.last() else { return Ok(()) };
         let before = self.position;
         self.store.begin()?;
@@ -505,7 +511,9 @@ impl Follower {
             count(1, known.count());
             blind.waiting.push_back(pending);
         }
-        if let Some((epoch, tokens, answer)) = blind.under_way.take_if(|(.., answer)| answer.is_finished()) {
+        if let Some((epoch, tokens, answer)) =
+            blind.under_way.take_if(|(.., answer)| answer.is_finished())
+        {
             match answer.await {
                 Ok(Ok(pseudonyms)) => {
                     count(0, tokens.len());
@@ -531,7 +539,10 @@ impl Follower {
         for epoch in &directory.epochs {
             let mut tokens = Vec::new();
             for token in blind.waiting.iter().flat_map(|pending| pending.tokens()) {
-                if tokens.len() < blind::BATCH && !blind.memory.knows(epoch.number, &token) && !tokens.contains(&token) {
+                if tokens.len() < blind::BATCH
+                    && !blind.memory.knows(epoch.number, &token)
+                    && !tokens.contains(&token)
+                {
                     tokens.push(token);
                 }
             }
@@ -657,7 +668,9 @@ impl Follower {
                 if is {
                     log::info!("consortium: connected to {}", self.home.bundle.nats);
                 } else {
-                    log::warn!("consortium: the NATS server is away; calls are scored with what is known");
+                    log::warn!(
+                        "consortium: the NATS server is away; calls are scored with what is known"
+                    );
                 }
                 // What was said meanwhile.
                 look.reset_immediately();

@@ -283,7 +283,10 @@ mod tests {
             (signed(&Event { epoch: 3, ..next.clone() }), Refusal::WrongEpoch),
             (signed(&Event { epoch: 2, ..next.clone() }), Refusal::WrongKey),
             (signed(&Event { time: NOW - 400_000, ..next.clone() }), Refusal::BackDated),
-            (signed(&Event { time: NOW + 400_000, expires: NOW + 900_000, ..next.clone() }), Refusal::FutureDated),
+            (
+                signed(&Event { time: NOW + 400_000, expires: NOW + 900_000, ..next.clone() }),
+                Refusal::FutureDated,
+            ),
             (signed(&Event { time: NOW - 9, expires: NOW - 1, ..next.clone() }), Refusal::Expired),
             (signed(&Event { issuer: "carrier-b".into(), ..next.clone() }), Refusal::UnknownIssuer),
             (vec![0; LARGEST + 1], Refusal::TooLarge),

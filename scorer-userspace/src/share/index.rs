@@ -414,7 +414,8 @@ mod tests {
     #[test]
     fn suspicion_is_no_confirmation() {
         let mut index = index(&[1], Quorum { members: 1, weight: 10 });
-        (0..4).for_each(|i| index.add(report(i, Kind::Suspected, 100, 100), &subject(&caller(), 1)));
+        (0..4)
+            .for_each(|i| index.add(report(i, Kind::Suspected, 100, 100), &subject(&caller(), 1)));
         let hit = index.look(&caller(), false, NOW).expect("found");
         assert_eq!((hit.members, hit.confirmed, hit.weight, hit.strong), (4, 0, 200, false));
         let mut hits = crate::lists::Hits::default();

@@ -70,9 +70,7 @@ impl Memory {
 
     /// An event's caller as calls are looked up here, as far as it has called.
     pub(super) fn subject(&self, event: &Event) -> Subject {
-        let own = |pseudonym: Option<Pseudonym>| {
-            Some(self.local.of(self.back.get(&pseudonym?)?))
-        };
+        let own = |pseudonym: Option<Pseudonym>| Some(self.local.of(self.back.get(&pseudonym?)?));
         let of = &event.subject;
         Subject {
             number: own(of.number),

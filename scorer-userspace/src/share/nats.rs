@@ -52,7 +52,8 @@ impl Stored {
     /// Of what the server published again, or gave; `None` when it is none.
     pub(super) fn of(message: &Message) -> Option<Self> {
         // A member may put headers of these names into its message; the server's come last.
-        let header = |name: &str| message.headers.as_ref()?.get_last(name).map(|value| value.as_str());
+        let header =
+            |name: &str| message.headers.as_ref()?.get_last(name).map(|value| value.as_str());
         let at: jiff::Timestamp = header("Nats-Time-Stamp")?.parse().ok()?;
         Some(Self {
             number: header("Nats-Sequence")?.parse().ok()?,
@@ -87,7 +88,11 @@ pub struct Connection {
 }
 
 /// Certificates of a consortium, for a client.
-pub(super) fn tls(authority: &str, certificate: &str, key: &str) -> Result<ClientConfig, ShareError> {
+pub(super) fn tls(
+    authority: &str,
+    certificate: &str,
+    key: &str,
+) -> Result<ClientConfig, ShareError> {
     let wrong = |error: &dyn std::fmt::Display| {
         ShareError::Crypto(format!("the certificates cannot be used: {error}"))
     };
@@ -124,7 +129,8 @@ impl Connection {
         health: Arc<Health>,
     ) -> Result<Self, ShareError> {
         let failed = |what: String| ShareError::Nats { url: url.to_owned(), what };
-        let server: ServerAddr = url.parse().map_err(|error: std::io::Error| failed(error.to_string()))?;
+        let server: ServerAddr =
+            url.parse().map_err(|error: std::io::Error| failed(error.to_string()))?;
         let client = options.connect(server).await.map_err(|error| failed(error.to_string()))?;
         Ok(Self { client, url: url.to_owned(), health })
     }
@@ -212,7 +218,8 @@ impl Connection {
             match answer.status.map(|status| status.as_u16()) {
                 // The end of the batch, or nothing there.
                 Some(204) => {
-                    let pending = answer.headers.as_ref().and_then(|h| h.get_last("Nats-Num-Pending"));
+                    let pending =
+                        answer.headers.as_ref().and_then(|h| h.get_last("Nats-Num-Pending"));
                     let pending = pending.and_then(|n| n.as_str().parse().ok()).unwrap_or(0);
                     return Ok((all, pending));
                 }

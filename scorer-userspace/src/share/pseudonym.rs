@@ -133,7 +133,9 @@ mod tests {
         };
         let one = of("+441632960001", None);
         assert!(one.is_some());
-        for (text, home) in [("00441632960001", None), ("441632960001", None), ("01632960001", Some(44))] {
+        for (text, home) in
+            [("00441632960001", None), ("441632960001", None), ("01632960001", Some(44))]
+        {
             assert_eq!(of(text, home), one, "{text}");
         }
         // National numbers mean another one elsewhere.

@@ -117,9 +117,7 @@ impl Publisher {
         let mut sent = 0;
         for own in store.own()?.into_iter().filter(|own| !own.sent) {
             if own.at + skew > super::now() {
-                self.connection
-                    .publish(&self.home.bundle.member, own.sequence, own.bytes)
-                    .await?;
+                self.connection.publish(&self.home.bundle.member, own.sequence, own.bytes).await?;
                 sent += 1;
             }
             store.sent(own.sequence)?;

@@ -55,12 +55,18 @@ fn says_something(host: &[u8], own: IpAddr) -> bool {
         Some(address) if address == own => false,
         Some(IpAddr::V4(v4)) => {
             let shared = u32::from(v4) & 0xffc0_0000 == u32::from(Ipv4Addr::new(100, 64, 0, 0));
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
+            !(v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || shared)
         }
-        Some(IpAddr::V6(v6)) => !(v6.is_unique_local()
-            || v6.is_loopback()
-            || v6.is_unicast_link_local()
-            || v6.is_unspecified()),
+        Some(IpAddr::V6(v6)) => {
+            !(v6.is_unique_local()
+                || v6.is_loopback()
+                || v6.is_unicast_link_local()
+                || v6.is_unspecified())
+        }
         None => {
             let of_nobody = [&b".invalid"[..], b".local", b".localdomain", b".lan", b".internal"];
             host.contains(&b'.')
@@ -117,9 +123,8 @@ impl Crowds {
             }
             place.day = day;
         }
-        let bit = |number: &Number| {
-            1 << (number.packed().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
-        };
+        let bit =
+            |number: &Number| 1 << (number.packed().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
         match (network, shown) {
             (Some(number), _) => place.asserted[0] |= bit(number),
             (None, Some(number)) => place.shown[0] |= bit(number),

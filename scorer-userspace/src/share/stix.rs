@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_same_event_has_the_same_id() {
-        let events = [event("carrier-a", 5, 1_760_000_000_000), event("carrier-b", 9, 1_760_000_000_000)];
+        let events =
+            [event("carrier-a", 5, 1_760_000_000_000), event("carrier-b", 9, 1_760_000_000_000)];
         let (both, one) = (bundle("demo", &events), bundle("demo", &events[..1]));
         assert_eq!(both["objects"].as_array().map(Vec::len), Some(4));
         assert_eq!(both["objects"][2], one["objects"][1]);

@@ -90,27 +90,30 @@ impl Status {
     /// As JSON, without anything of a caller.
     pub fn to_json(&self, config: &super::ConsortiumConfig) -> serde_json::Value {
         use serde_json::json;
-        let time = |ms: u64| jiff::Timestamp::from_millisecond(ms as i64).ok().map(|at| at.to_string());
+        let time =
+            |ms: u64| jiff::Timestamp::from_millisecond(ms as i64).ok().map(|at| at.to_string());
         let directory = self.directory.as_ref();
         let nothing = BTreeMap::new();
         let mut total: BTreeMap<&str, u64> = BTreeMap::new();
         for (what, n) in self.counts.values().flatten().filter(|(what, _)| *what != "taken") {
             *total.entry(what).or_default() += n;
         }
-        let members = directory.map_or(&[][..], |directory| &directory.members).iter().map(|member| {
-            let counts = self.counts.get(&member.name).unwrap_or(&nothing);
-            let refused: BTreeMap<_, _> = counts.iter().filter(|(what, _)| *what != "taken").collect();
-            let own = config.trust.iter().find(|(name, _)| *name == member.name);
-            json!({
-                "name": member.name,
-                "trust": own.map_or(member.trust, |(_, trust)| *trust),
-                "joined": !member.key.is_empty(),
-                "revoked": member.revoked.and_then(time),
-                "taken": counts.get("taken").copied().unwrap_or(0),
-                "active": self.active.get(&member.name).copied().unwrap_or(0),
-                "refused": refused,
-            })
-        });
+        let members =
+            directory.map_or(&[][..], |directory| &directory.members).iter().map(|member| {
+                let counts = self.counts.get(&member.name).unwrap_or(&nothing);
+                let refused: BTreeMap<_, _> =
+                    counts.iter().filter(|(what, _)| *what != "taken").collect();
+                let own = config.trust.iter().find(|(name, _)| *name == member.name);
+                json!({
+                    "name": member.name,
+                    "trust": own.map_or(member.trust, |(_, trust)| *trust),
+                    "joined": !member.key.is_empty(),
+                    "revoked": member.revoked.and_then(time),
+                    "taken": counts.get("taken").copied().unwrap_or(0),
+                    "active": self.active.get(&member.name).copied().unwrap_or(0),
+                    "refused": refused,
+                })
+            });
         json!({
             "consortium": directory.map(|directory| &directory.consortium),
             "mode": directory.map(|directory| directory.mode.name()),
@@ -171,7 +174,8 @@ impl Store {
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), ShareError> {
-        let sql = "INSERT INTO state VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+        let sql =
+            "INSERT INTO state VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
         self.database.execute(sql, [key, value]).map(drop).map_err(self.failed())
     }
 
@@ -230,7 +234,8 @@ impl Store {
     pub fn take(&self, event: &Event, bytes: &[u8], stored: u64) -> Result<(), ShareError> {
         let word = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let put = || {
-            let member = "INSERT INTO member VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
+            let member =
+                "INSERT INTO member VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = excluded.last";
             // Sequences are of 64 bits without a sign.
             self.database.execute(member, params![event.issuer, event.sequence as i64])?;
             if event.kind.accuses() {
@@ -241,7 +246,8 @@ impl Store {
                     word(stored),
                     bytes
                 ];
-                self.database.execute("INSERT OR REPLACE INTO event VALUES (?1, ?2, ?3, ?4, ?5)", row)?;
+                self.database
+                    .execute("INSERT OR REPLACE INTO event VALUES (?1, ?2, ?3, ?4, ?5)", row)?;
             }
             Ok(())
         };
@@ -254,7 +260,10 @@ impl Store {
     /// [`ShareError::Database`].
     pub fn forget(&self, issuer: &str, sequence: u64) -> Result<(), ShareError> {
         let sql = "DELETE FROM event WHERE issuer = ?1 AND sequence = ?2";
-        self.database.execute(sql, params![issuer, sequence as i64]).map(drop).map_err(self.failed())
+        self.database
+            .execute(sql, params![issuer, sequence as i64])
+            .map(drop)
+            .map_err(self.failed())
     }
 
     /// Forgets what is over.
@@ -272,10 +281,12 @@ impl Store {
     /// [`ShareError::Database`].
     pub fn events(&self, each: &mut dyn FnMut(Row)) -> Result<(), ShareError> {
         let mut read = || {
-            let mut all =
-                self.database.prepare("SELECT bytes, stored FROM event ORDER BY issuer, sequence")?;
-            let rows =
-                all.query_map([], |row| Ok(Row { bytes: row.get(0)?, stored: row.get::<_, i64>(1)? as u64 }))?;
+            let mut all = self
+                .database
+                .prepare("SELECT bytes, stored FROM event ORDER BY issuer, sequence")?;
+            let rows = all.query_map([], |row| {
+                Ok(Row { bytes: row.get(0)?, stored: row.get::<_, i64>(1)? as u64 })
+            })?;
             rows.into_iter().try_for_each(|row| row.map(&mut *each))
         };
         read().map_err(self.failed())
@@ -299,7 +310,8 @@ impl Store {
     /// # Errors
     /// [`ShareError::Database`].
     pub fn count(&self, member: &str, what: &str, n: u64) -> Result<(), ShareError> {
-        let sql = "INSERT INTO count VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + excluded.n";
+        let sql =
+            "INSERT INTO count VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + excluded.n";
         self.database.execute(sql, params![member, what, n as i64]).map(drop).map_err(self.failed())
     }
 
@@ -332,7 +344,11 @@ impl Store {
         let mut read = || {
             let mut all = self.database.prepare("SELECT member, what, n FROM count")?;
             let rows = all.query_map([], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)? as u64))
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, i64>(2)? as u64,
+                ))
             })?;
             for row in rows {
                 let (member, what, n) = row?;
@@ -367,7 +383,8 @@ impl Store {
             let last: i64 = self.database.query_row(last, [], |row| row.get(0))?;
             event.sequence = (last as u64 + 1).max(super::now() * 1_000);
             let bytes = sign(event);
-            let row = params![event.sequence as i64, event.time as i64, event.kind.name(), about, bytes];
+            let row =
+                params![event.sequence as i64, event.time as i64, event.kind.name(), about, bytes];
             self.database.execute("INSERT INTO own VALUES (?1, ?2, ?3, ?4, ?5, 0)", row)?;
             self.database.execute_batch("COMMIT")?;
             Ok(bytes)

@@ -122,7 +122,14 @@ pub(super) fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     let kind = if args.expired { Kind::Expired } else { Kind::Cleared };
     super::runtime()?.block_on(async {
         let publisher = Publisher::open(home).await?;
-        let words = Words { kind, category: Category::Other, confidence: 100, evidence: 0, holds: DAY, refers };
+        let words = Words {
+            kind,
+            category: Category::Other,
+            confidence: 100,
+            evidence: 0,
+            holds: DAY,
+            refers,
+        };
         let sequence = publisher.say(words, Subject::default(), &about).await?;
         println!("{sequence} {} {about}: withdraws {refers}", kind.name());
         Ok(ExitCode::SUCCESS)

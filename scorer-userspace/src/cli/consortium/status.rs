@@ -69,7 +69,8 @@ fn text(config: &Config, home: &Home, status: &Status, own: &[Own]) -> Result<St
         status.lag,
         if status.at == 0 { "never: no scorer runs with it".to_owned() } else { time(status.at) },
     );
-    let _ = writeln!(out, "{:<24} {:>5} {:>8} {:>8}  refused", "member", "trust", "taken", "active");
+    let _ =
+        writeln!(out, "{:<24} {:>5} {:>8} {:>8}  refused", "member", "trust", "taken", "active");
     for member in told["members"].as_array().into_iter().flatten() {
         let causes: Vec<_> = member["refused"]
             .as_object()
@@ -93,12 +94,14 @@ fn text(config: &Config, home: &Home, status: &Status, own: &[Own]) -> Result<St
         );
     }
     if !own.is_empty() {
-        let _ = writeln!(out, "\n{:<18} {:<24} {:<10} {:<6} about", "own event", "at", "kind", "sent");
+        let _ =
+            writeln!(out, "\n{:<18} {:<24} {:<10} {:<6} about", "own event", "at", "kind", "sent");
     }
     for own in own {
         let sent = if own.sent { "yes" } else { "no" };
         let at = time(own.at);
-        let _ = writeln!(out, "{:<18} {at:<24} {:<10} {sent:<6} {}", own.sequence, own.kind, own.about);
+        let _ =
+            writeln!(out, "{:<18} {at:<24} {:<10} {sent:<6} {}", own.sequence, own.kind, own.about);
     }
     Ok(out)
 }

@@ -80,19 +80,21 @@ impl Whom {
             let marks = read.marks(row);
             return Ok(vec![Caller { marks, about: about(&marks), calls: 1 }]);
         }
-        let profiles = match (&named.profile, &named.case) {
-            (Some(profile), _) => {
-                vec![parse_id(profile).with_context(|| format!("{profile} is no profile"))?]
-            }
-            (None, Some(case)) => {
-                let path = config.engine.env.store.as_ref().context(
-                    "where are the cases kept? give --config FILE with lists.store",
-                )?;
-                let case = Store::look(path)?.case(case)?;
-                case.profiles.iter().map(|attached| attached.profile).collect()
-            }
-            (None, None) => Vec::new(),
-        };
+        let profiles =
+            match (&named.profile, &named.case) {
+                (Some(profile), _) => {
+                    vec![parse_id(profile).with_context(|| format!("{profile} is no profile"))?]
+                }
+                (None, Some(case)) => {
+                    let path =
+                        config.engine.env.store.as_ref().context(
+                            "where are the cases kept? give --config FILE with lists.store",
+                        )?;
+                    let case = Store::look(path)?.case(case)?;
+                    case.profiles.iter().map(|attached| attached.profile).collect()
+                }
+                (None, None) => Vec::new(),
+            };
         let profiles: Vec<_> = profiles.iter().map(|id| read.inquiry.resolve(*id)).collect();
         let mut callers: BTreeMap<(u64, u64), Caller> = BTreeMap::new();
         for row in read.inquiry.calls() {

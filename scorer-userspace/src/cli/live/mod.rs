@@ -35,7 +35,7 @@ use crate::{
     env::Env,
     metrics::{self, Latency, Shared, Stages},
     model::Model,
-    share::Following,
+    share::{Following, ShareError},
     tap::wall,
 };
 
@@ -79,7 +79,14 @@ pub(super) fn run(
         slot.consortium.put(index);
         slot.consortium.free_old();
     });
-    let mut following = Following::start(&config.consortium, put)?;
+    let mut following = match Following::start(&config.consortium, put) {
+        // A store that is damaged or held by another is no reason not to score.
+        Err(error @ ShareError::Database { .. }) => {
+            log::error!("{error}; the consortium is not followed");
+            None
+        }
+        result => result?,
+    };
     let (records, record_stats) = Records::start(&config.records)?;
     let (mut ways, deliveries, questions) = Ways::open(config)?;
     let mut source = attach()?;

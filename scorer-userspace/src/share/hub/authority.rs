@@ -33,7 +33,11 @@ fn failed(error: rcgen::Error) -> ShareError {
     ShareError::Crypto(format!("a certificate cannot be made: {error}"))
 }
 
-fn params(names: Vec<String>, common: &str, lasts: Duration) -> Result<CertificateParams, ShareError> {
+fn params(
+    names: Vec<String>,
+    common: &str,
+    lasts: Duration,
+) -> Result<CertificateParams, ShareError> {
     let mut params = CertificateParams::new(names).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, common);
     let now = OffsetDateTime::now_utc();

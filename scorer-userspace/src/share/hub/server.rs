@@ -105,8 +105,9 @@ impl HubServer {
 }
 
 fn acceptor(hub: &Hub) -> Result<TlsAcceptor, ShareError> {
-    let wrong =
-        |error: &dyn std::fmt::Display| ShareError::Crypto(format!("the hub's certificates: {error}"));
+    let wrong = |error: &dyn std::fmt::Display| {
+        ShareError::Crypto(format!("the hub's certificates: {error}"))
+    };
     let read = |name: &str| {
         let text = hub.text(name)?;
         CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| wrong(&error))
@@ -114,9 +115,10 @@ fn acceptor(hub: &Hub) -> Result<TlsAcceptor, ShareError> {
     let mut roots = RootCertStore::empty();
     roots.add(read("authority.pem")?).map_err(|error| wrong(&error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|error| wrong(&error))?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| wrong(&error))?;
     let key = PrivateKeyDer::from_pem_slice(hub.text("hub.key")?.as_bytes())
         .map_err(|error| wrong(&error))?;
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -154,8 +156,7 @@ pub async fn serve(server: HubServer) {
             tokio::spawn(async move {
                 let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await else { return };
                 let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-                let digest =
-                    shown.map(|shown| ring::digest::digest(&ring::digest::SHA256, shown));
+                let digest = shown.map(|shown| ring::digest::digest(&ring::digest::SHA256, shown));
                 let who = Certificate(digest.map(|d| d.as_ref().to_vec()).unwrap_or_default());
                 let router = router
                     .layer(axum::middleware::from_fn_with_state(shared, known))
@@ -336,7 +337,11 @@ async fn keep(shared: &Shared) {
 async fn connect(shared: &Shared) -> Result<Connection, ShareError> {
     let (tls, seed, url) = {
         let hub = shared.hub();
-        let tls = nats::tls(&hub.text("authority.pem")?, &hub.text("client.pem")?, &hub.text("client.key")?)?;
+        let tls = nats::tls(
+            &hub.text("authority.pem")?,
+            &hub.text("client.pem")?,
+            &hub.text("client.key")?,
+        )?;
         (tls, hub.text("nats.seed")?, hub.nats()?)
     };
     let health = Arc::new(Health::default());

@@ -13,10 +13,8 @@ use super::{
 };
 use crate::{
     share::{
-        Bundle, Directory, Epoch, MEMBERS, Member, Mode, ShareError,
-        blind::Evaluator,
-        event::is_name,
-        now, random, write_secret,
+        Bundle, Directory, Epoch, MEMBERS, Member, Mode, ShareError, blind::Evaluator,
+        event::is_name, now, random, write_secret,
     },
     sqlite,
 };
@@ -151,7 +149,8 @@ impl Hub {
     }
 
     fn set(&self, key: &str, value: &str) -> Result<(), ShareError> {
-        let sql = "INSERT INTO setting VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+        let sql =
+            "INSERT INTO setting VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
         self.database.execute(sql, [key, value]).map(drop).map_err(self.failed())
     }
 
