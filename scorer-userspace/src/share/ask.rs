@@ -109,8 +109,8 @@ impl Pending {
 
     /// Call-ID, From tag, caller, callee, From user, To user.
     pub(crate) fn texts(&self) -> [&[u8]; 6] {
-        let [a, b, c, d, e, f, ..] = &self.texts;
-        [a, b, c, d, e, f]
+        let [call_id, from_tag, caller, callee, from_user, to_user, ..] = &self.texts;
+        [call_id, from_tag, caller, callee, from_user, to_user]
     }
 
     pub(crate) fn network(&self) -> Option<&[u8]> {

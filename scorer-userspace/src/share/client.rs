@@ -55,6 +55,7 @@ impl HubClient {
         Ok(Self { agent: config.new_agent(), url })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
     fn failed(&self, what: impl ToString) -> ShareError {
         ShareError::Hub { url: self.url.clone(), what: what.to_string() }
     }

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, atomic::Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, HeaderMap, Message, ServerAddr};
+use async_nats::{Client, ConnectOptions, HeaderMap, HeaderValue, Message, ServerAddr};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -52,8 +52,7 @@ impl Stored {
     /// Of what the server published again, or gave; `None` when it is none.
     pub(super) fn of(message: &Message) -> Option<Self> {
         // A member may put headers of these names into its message; the server's come last.
-        let header =
-            |name: &str| message.headers.as_ref()?.get_last(name).map(|value| value.as_str());
+        let header = |name: &str| message.headers.as_ref()?.get_last(name).map(HeaderValue::as_str);
         let at: jiff::Timestamp = header("Nats-Time-Stamp")?.parse().ok()?;
         Some(Self {
             number: header("Nats-Sequence")?.parse().ok()?,
@@ -140,6 +139,7 @@ impl Connection {
         &self.client
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
     fn failed(&self, what: impl ToString) -> ShareError {
         ShareError::Nats { url: self.url.clone(), what: what.to_string() }
     }
@@ -208,12 +208,9 @@ impl Connection {
         sent.await.map_err(|error| self.failed(error))?;
         let mut all = Vec::new();
         loop {
-            let answer = match timeout(PATIENCE, answers.next()).await {
-                Ok(Some(answer)) => answer,
-                _ => {
-                    let said = self.health.complaint();
-                    return Err(self.failed(said.unwrap_or_else(|| "it does not answer".into())));
-                }
+            let Ok(Some(answer)) = timeout(PATIENCE, answers.next()).await else {
+                let said = self.health.complaint();
+                return Err(self.failed(said.unwrap_or_else(|| "it does not answer".into())));
             };
             match answer.status.map(|status| status.as_u16()) {
                 // The end of the batch, or nothing there.

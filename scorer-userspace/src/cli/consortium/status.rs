@@ -9,7 +9,7 @@ use super::At;
 use crate::{
     cli::print,
     config::Config,
-    share::{Home, Own, ShareError, Status},
+    share::{Home, Own, Status},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,14 +41,14 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         told["own"] = own.iter().map(each).collect();
         return print(format!("{told:#}\n").as_bytes());
     }
-    print(text(&config, &home, &status, &own)?.as_bytes())
+    print(text(&config, &home, &status, &own).as_bytes())
 }
 
 fn time(ms: u64) -> String {
     jiff::Timestamp::from_millisecond(ms as i64).map(|at| at.to_string()).unwrap_or_default()
 }
 
-fn text(config: &Config, home: &Home, status: &Status, own: &[Own]) -> Result<String, ShareError> {
+fn text(config: &Config, home: &Home, status: &Status, own: &[Own]) -> String {
     let told = status.to_json(&config.consortium);
     let mut out = String::new();
     let word = |value: &Value| match value {
@@ -103,5 +103,5 @@ fn text(config: &Config, home: &Home, status: &Status, own: &[Own]) -> Result<St
         let _ =
             writeln!(out, "{:<18} {at:<24} {:<10} {sent:<6} {}", own.sequence, own.kind, own.about);
     }
-    Ok(out)
+    out
 }

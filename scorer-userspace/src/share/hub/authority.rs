@@ -29,6 +29,7 @@ pub(super) enum Use {
     Client,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn failed(error: rcgen::Error) -> ShareError {
     ShareError::Crypto(format!("a certificate cannot be made: {error}"))
 }
