@@ -498,6 +498,18 @@ fn what_is_refused_is_counted_by_its_cause() {
     until("it is connected again", || {
         (world.sites[1].metric("scorer_consortium_connected") == 1.0).then_some(())
     });
+    // A server that has lost its stream counts from 1 again, and is heard all the same.
+    drop(world.nats.take());
+    std::fs::remove_dir_all(world.hub().join("jetstream")).expect("it was there");
+    world.nats = Some(start_nats(&world.backbone, &server, &world.hub(), world.folder.path()));
+    let config = world.sites[2].folder.join("scorer.toml").display().to_string();
+    let args = ["share", "--config", &config, "--number", "+441632960444"];
+    until("the hub has made the stream", || {
+        let output = world.sites[2].consortium(&args).output().expect("it runs");
+        output.status.success().then_some(())
+    });
+    let (verdict, _) = world.sites[1].named(&tap, &Invite::withheld("+441632960444"));
+    assert_eq!(verdict["consortium"]["reports"][0]["who"], "carrier-c", "{verdict}");
     // Revoked: cut off from the server, refused by the hub, forgotten by the others.
     let hub = world.hub().display().to_string();
     let mut revoke = world.backbone.command(binary());

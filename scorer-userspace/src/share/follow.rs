@@ -170,6 +170,8 @@ struct Follower {
     events: BTreeMap<(String, u64), Event>,
     count: HashMap<String, usize>,
     position: u64,
+    /// When the server took the message at the position.
+    position_at: u64,
     changed: bool,
     quiet: Quiet,
     index: Arc<Index>,
@@ -277,6 +279,7 @@ impl Follower {
             events: BTreeMap::new(),
             count: HashMap::new(),
             position: 0,
+            position_at: 0,
             changed: false,
             quiet: Quiet::default(),
             index: Arc::default(),
@@ -289,6 +292,7 @@ impl Follower {
         let now = now();
         self.store.forget_before(now)?;
         self.position = self.store.position()?;
+        self.position_at = self.store.position_at()?;
         if let Some(directory) = self.store.directory()? {
             if directory.mode == Mode::Blind {
                 self.blind = Some(Blind::new()?);
@@ -419,6 +423,12 @@ impl Follower {
         }
     }
 
+    /// Whether a message that was stored later has a number that was there: the server
+    /// has lost its stream, and counts from 1 again.
+    fn began_anew(&self, message: &Stored) -> bool {
+        message.number <= self.position && message.at > self.position_at
+    }
+
     /// Takes messages as one change of the store, those that were read before left out.
     fn take_all(&mut self, messages: &[Stored]) -> Result<(), ShareError> {
         let new: Vec<_> =
@@ -428,8 +438,11 @@ impl Follower {
         self.store.begin()?;
         let taken = new.iter().try_for_each(|message| self.take(message));
         self.position = last.number;
-        match taken.and_then(|()| self.store.commit(self.position)) {
-            Ok(()) => Ok(()),
+        match taken.and_then(|()| self.store.commit(last.number, last.at)) {
+            Ok(()) => {
+                self.position_at = last.at;
+                Ok(())
+            }
             Err(error) => {
                 // The messages come again, and must not be taken for replayed ones.
                 self.store.roll_back();
@@ -626,6 +639,10 @@ impl Follower {
                     if news && asked_at.elapsed() > Duration::from_secs(1) {
                         asked_at = Instant::now();
                         self.ask_hub(&hub).await;
+                    }
+                    if messages.iter().any(|message| self.began_anew(message)) {
+                        log::warn!("consortium: the stream has begun anew; it is read from its start");
+                        self.position = 0;
                     }
                     let gap = messages.first().is_some_and(|first| first.number > self.position + 1)
                         || messages.windows(2).any(|two| two[0].number + 1 != two[1].number);

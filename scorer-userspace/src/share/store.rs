@@ -205,6 +205,14 @@ impl Store {
         Ok(self.state("position")?.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
+    /// When the server took that message, ms since 1970.
+    ///
+    /// # Errors
+    /// [`ShareError::Database`].
+    pub fn position_at(&self) -> Result<u64, ShareError> {
+        Ok(self.state("position_at")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
     /// Begins a change of several.
     ///
     /// # Errors
@@ -213,12 +221,13 @@ impl Store {
         self.database.execute_batch("BEGIN IMMEDIATE").map_err(self.failed())
     }
 
-    /// Ends it: all of it stands, and that the stream was read so far.
+    /// Ends it: all of it stands, and that the stream was read to a message, taken then.
     ///
     /// # Errors
     /// [`ShareError::Database`].
-    pub fn commit(&self, position: u64) -> Result<(), ShareError> {
+    pub fn commit(&self, position: u64, at: u64) -> Result<(), ShareError> {
         self.set("position", &position.to_string())?;
+        self.set("position_at", &at.to_string())?;
         self.database.execute_batch("COMMIT").map_err(self.failed())
     }
 
