@@ -86,11 +86,11 @@ impl Site {
         let path = self.folder.join("scorer.toml");
         let text = format!(
             "[numbers]\nhome_country = 44\n[history]\nmib = 16\n[metrics]\nlisten = \"127.0.0.1:9464\"\n\
-             [api]\nsocket = {:?}\n[lists]\nstore = {:?}\n[consortium]\nfolder = {:?}\n\
+             [api]\nsocket = \"{}\"\n[lists]\nstore = \"{}\"\n[consortium]\nfolder = \"{}\"\n\
              refresh_seconds = 1\n{more}",
-            self.folder.join("api.sock"),
-            self.folder.join("lists.sqlite"),
-            self.home(),
+            self.folder.join("api.sock").display(),
+            self.folder.join("lists.sqlite").display(),
+            self.home().display(),
         );
         std::fs::write(&path, text).expect("written");
         path.display().to_string()
@@ -353,10 +353,10 @@ fn confirmed_at_one_flagged_at_the_others() {
         let metrics = site.metrics();
         assert!(!words.contains("960777") && !metrics.contains("960777"), "{words}");
     }
-    let api = Client::unix(&b.folder.join("api.sock")).get("/v1/consortium");
+    let api = Client::unix(b.folder.join("api.sock")).get("/v1/consortium");
     assert_eq!(api.status, 200);
     let told: Value = until("the API tells what was taken", || {
-        let told = Client::unix(&b.folder.join("api.sock")).get("/v1/consortium").json();
+        let told = Client::unix(b.folder.join("api.sock")).get("/v1/consortium").json();
         (told["connected"] == true && told["members"][0]["taken"] == 2).then_some(told)
     });
     assert_eq!((&told["lag"], &told["members"][0]["name"]), (&0.into(), &"carrier-a".into()));

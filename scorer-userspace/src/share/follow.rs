@@ -2,12 +2,11 @@
 //! from its NATS server, keeps those that are believed, and hands their index over. A
 //! thread of its own; without hub and server it goes on with what is known.
 
+mod blindly;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -15,18 +14,16 @@ use std::{
 use futures::StreamExt as _;
 use tokio::sync::oneshot;
 
+use self::blindly::Blind;
 use super::{
-    ConsortiumConfig, Directory, Home, HubClient, Index, MEMBERS, Mode, Refusal, ShareError, Store,
-    ask::{Asked, Asker, Pending, questions},
-    blind,
-    event::{Event, Kind, Pseudonym, Signed},
+    ConsortiumConfig, Directory, Home, HubClient, Index, MEMBERS, Mode, Refusal, ShareError, Stats,
+    Store,
+    ask::Asker,
+    event::{Event, Kind, Signed},
     guard::Guard,
     index::Report,
-    memory::Memory,
     nats::{Connection, LIVE, Stored},
     now,
-    pseudonym::Token,
-    random,
 };
 
 /// Events of one member that are kept; the oldest makes room.
@@ -37,71 +34,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const OVER: Duration = Duration::from_secs(30);
 /// How often it is looked whether calls are to be asked about blindly.
 const BLIND: Duration = Duration::from_millis(2);
-/// How long the hub is left alone after it refused.
-const PAUSE: Duration = Duration::from_secs(1);
 /// How often a hub or server that is away is complained of.
 const COMPLAIN: Duration = Duration::from_mins(5);
-
-/// Counters.
-#[derive(Debug, Default)]
-pub struct Stats {
-    /// Events taken, by kind.
-    pub taken: [AtomicU64; 4],
-    /// Messages refused, by cause.
-    pub refused: [AtomicU64; Refusal::ALL.len()],
-    /// 1 while the NATS server is connected.
-    pub connected: AtomicU64,
-    /// 1 while the hub's last answer was one.
-    pub hub: AtomicU64,
-    /// Messages of the stream not read yet.
-    pub lag: AtomicU64,
-    /// Events that hold.
-    pub events: AtomicU64,
-    /// Members, revoked ones left out.
-    pub members: AtomicU64,
-    /// Bytes of the index.
-    pub bytes: AtomicU64,
-    /// The current epoch.
-    pub epoch: AtomicU64,
-    /// Blind evaluations: of the hub, known before, refused.
-    pub evaluations: [AtomicU64; 3],
-    /// Verdicts that were updated since a match came after them.
-    pub updates: AtomicU64,
-}
-
-impl Stats {
-    /// Names of metrics, labels, values.
-    pub fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let of = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        let kinds = Kind::ALL.iter().zip(&self.taken);
-        let mut all: Vec<_> = kinds
-            .map(|(kind, value)| ("scorer_consortium_events_total", kind.name(), of(value)))
-            .collect();
-        let causes = Refusal::ALL.iter().zip(&self.refused);
-        all.extend(
-            causes.map(|(why, value)| ("scorer_consortium_refused_total", why.name(), of(value))),
-        );
-        let outcomes = ["evaluated", "known", "refused"].iter().zip(&self.evaluations);
-        all.extend(
-            outcomes.map(|(outcome, value)| {
-                ("scorer_consortium_evaluations_total", *outcome, of(value))
-            }),
-        );
-        for (name, value) in [
-            ("scorer_consortium_connected", &self.connected),
-            ("scorer_consortium_hub_reachable", &self.hub),
-            ("scorer_consortium_lag", &self.lag),
-            ("scorer_consortium_active_events", &self.events),
-            ("scorer_consortium_members", &self.members),
-            ("scorer_consortium_epoch", &self.epoch),
-            ("scorer_consortium_index_bytes", &self.bytes),
-            ("scorer_consortium_updates_total", &self.updates),
-        ] {
-            all.push((name, "", of(value)));
-        }
-        all
-    }
-}
 
 /// The thread.
 #[derive(Debug)]
@@ -176,66 +110,6 @@ struct Follower {
     quiet: Quiet,
     index: Arc<Index>,
     blind: Option<Blind>,
-}
-
-/// What is asked of the hub.
-struct Blind {
-    memory: Memory,
-    /// Pseudonyms that somebody speaks of.
-    wanted: HashSet<Pseudonym>,
-    asker: Option<Asker>,
-    asked: Asked,
-    waiting: VecDeque<Box<Pending>>,
-    under_way: Option<UnderWay>,
-    /// Those of `waiting`, from the first, of which all is known.
-    ready: usize,
-    /// After a refusal nothing is asked until then.
-    pause: Instant,
-}
-
-/// A question that the hub has, with its tokens.
-type UnderWay = (u32, Vec<Token>, tokio::task::JoinHandle<Result<Vec<Pseudonym>, ShareError>>);
-
-impl Blind {
-    fn new() -> Result<Self, ShareError> {
-        let (asker, asked) = questions();
-        Ok(Self {
-            memory: Memory::new(&random::<32>()?),
-            wanted: HashSet::new(),
-            asker: Some(asker),
-            asked,
-            waiting: VecDeque::new(),
-            under_way: None,
-            ready: 0,
-            pause: Instant::now(),
-        })
-    }
-
-    /// The calls that wait keep the verdict that they have.
-    fn give_up(&mut self) {
-        self.pause = Instant::now() + PAUSE;
-        while let Some(pending) = self.waiting.pop_front() {
-            self.asked.free(pending);
-        }
-        self.ready = 0;
-    }
-
-    /// Hands back those calls of which something is said; how many.
-    fn tell(&mut self, index: &Arc<Index>) -> u64 {
-        let mut told = 0;
-        for _ in 0..std::mem::take(&mut self.ready) {
-            let Some(mut pending) = self.waiting.pop_front() else { break };
-            match index.look(&pending.marks, false, pending.meta.timestamp) {
-                Some(hit) => {
-                    pending.answer = Some((Arc::clone(index), hit));
-                    self.asked.answer(pending);
-                    told += 1;
-                }
-                None => self.asked.free(pending),
-            }
-        }
-        told
-    }
 }
 
 /// Says the same trouble seldom.
@@ -497,78 +371,6 @@ impl Follower {
         self.stats.bytes.store(index.bytes() as u64, Ordering::Relaxed);
         self.index = Arc::new(index);
         (self.put)(Arc::clone(&self.index));
-    }
-
-    /// Has the hub evaluate what calls are to be looked up by, and tells of those that
-    /// something is said of. One question at a time.
-    async fn ask_blindly(&mut self, hub: &Arc<HubClient>) {
-        let Some(mut blind) = self.blind.take() else { return };
-        self.look_into(&mut blind, hub).await;
-        self.blind = Some(blind);
-        if self.changed {
-            self.hand_over();
-        }
-        if let Some(blind) = &mut self.blind {
-            self.stats.updates.fetch_add(blind.tell(&self.index), Ordering::Relaxed);
-        }
-    }
-
-    async fn look_into(&mut self, blind: &mut Blind, hub: &Arc<HubClient>) {
-        let count = |which: usize, n: usize| {
-            self.stats.evaluations[which].fetch_add(n as u64, Ordering::Relaxed);
-        };
-        let Some(directory) = &self.directory else { return };
-        let epochs: Vec<_> = directory.epochs.iter().map(|epoch| epoch.number).collect();
-        while let Some(pending) = blind.asked.take() {
-            let known = pending.tokens().filter(|token| blind.memory.knows(epochs[0], token));
-            count(1, known.count());
-            blind.waiting.push_back(pending);
-        }
-        if let Some((epoch, tokens, answer)) =
-            blind.under_way.take_if(|(.., answer)| answer.is_finished())
-        {
-            match answer.await {
-                Ok(Ok(pseudonyms)) => {
-                    count(0, tokens.len());
-                    for (token, pseudonym) in tokens.into_iter().zip(pseudonyms) {
-                        self.changed |= blind.wanted.contains(&pseudonym);
-                        blind.memory.learn(epoch, token, pseudonym);
-                    }
-                }
-                Ok(Err(error)) => {
-                    count(2, tokens.len());
-                    self.quiet.warn(&error);
-                    blind.give_up();
-                }
-                Err(error) => {
-                    log::error!("consortium: {error}");
-                    blind.give_up();
-                }
-            }
-        }
-        if blind.under_way.is_some() || Instant::now() < blind.pause {
-            return;
-        }
-        for epoch in &directory.epochs {
-            let mut tokens = Vec::new();
-            for token in blind.waiting.iter().flat_map(|pending| pending.tokens()) {
-                if tokens.len() < blind::BATCH
-                    && !blind.memory.knows(epoch.number, &token)
-                    && !tokens.contains(&token)
-                {
-                    tokens.push(token);
-                }
-            }
-            if !tokens.is_empty() {
-                let (hub, epoch, asked) = (Arc::clone(hub), epoch.clone(), tokens.clone());
-                let number = epoch.number;
-                let answer =
-                    tokio::task::spawn_blocking(move || blind::evaluate(&hub, &epoch, &asked));
-                blind.under_way = Some((number, tokens, answer));
-                return;
-            }
-        }
-        blind.ready = blind.waiting.len();
     }
 
     /// Asks the hub, at most once a second.

@@ -20,6 +20,7 @@ mod nats;
 pub mod pseudonym;
 mod publish;
 pub(crate) mod sketch;
+mod stats;
 pub mod stix;
 mod store;
 
@@ -29,12 +30,13 @@ pub use self::{
     ask::{Asker, Pending},
     client::HubClient,
     directory::{Directory, Epoch, Member, Mode},
-    follow::{Following, Put, Stats},
+    follow::{Following, Put},
     guard::{Bounds, Refusal},
     home::{Bundle, Home},
     index::{Index, Match, Quorum, Shared},
     nats::Connection,
     publish::{Publisher, Words},
+    stats::Stats,
     store::{Own, Row, Status, Store},
 };
 
