@@ -87,6 +87,10 @@ pub(super) fn run(
         }
         result => result?,
     };
+    // What is known counts from the first call on.
+    if let Some(index) = fresh.consortium.take() {
+        engine.set_consortium(index);
+    }
     let (records, record_stats) = Records::start(&config.records)?;
     let (mut ways, deliveries, questions) = Ways::open(config)?;
     let mut source = attach()?;
