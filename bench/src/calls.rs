@@ -74,6 +74,9 @@ impl Kept {
             message: b"",
             evidence: a.evidence,
             belongs: a.belongs,
+            shared: None,
+            marks: a.marks,
+            update: false,
         };
         Self {
             call_id: a.call_id.to_owned(),

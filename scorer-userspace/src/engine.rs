@@ -20,7 +20,7 @@ use crate::{
     capture::{Assembler, AssemblerConfig, AssemblerStats, Frame, PacketMeta, SipPacket},
     cases::Ruled,
     env::{Env, EnvConfig, EnvError, Place},
-    features::{self, Call, Parts, Traits, Vector},
+    features::{self, Call, Parts, Traits, Vector, id},
     geo::{self, Located},
     history::{CallKeys, Change, Event, History, HistoryConfig, Recall, Seen},
     lists::{Hits, List, ListSet, Query},
@@ -28,6 +28,7 @@ use crate::{
     number::{About, Number, Plan},
     policy::{Decision, Facts, Would},
     profiles::{Belongs, Evidence, id_of},
+    share::{self, Index, Shared, pseudonym::Marks, sketch},
     sip::{self, Message, Method, NameAddr, StartLine},
     stir::{self, Budget, Store, Subject},
     time::Timestamp,
@@ -81,6 +82,12 @@ pub struct Assessment<'a> {
     pub evidence: Evidence,
     /// How the profile was found.
     pub belongs: Belongs,
+    /// What other organisations say of the caller; `None` where they say nothing.
+    pub shared: Option<Shared<'a>>,
+    /// What the caller can be named by to them; of no use where no consortium is joined.
+    pub marks: Marks,
+    /// It takes the place of a verdict on the same call that was told before.
+    pub update: bool,
 }
 
 /// What an entry of a list did to a score.
@@ -163,6 +170,8 @@ impl Engine {
                 passports: stir::Scratch::default(),
                 drift: drift(&model),
                 trial: Trial::new(),
+                consortium: None,
+                crowds: None,
                 model,
                 model_scratch: model::Scratch::default(),
                 features: [f32::NAN; features::COUNT],
@@ -241,6 +250,25 @@ impl Engine {
         &self.scorer.env
     }
 
+    /// Makes the marks by which callers are told to other organisations, and finds them.
+    pub fn join_consortium(&mut self) {
+        self.scorer.crowds.get_or_insert_with(sketch::Crowds::new);
+    }
+
+    /// Looks calls up in what other organisations say, from the next one on; gives back
+    /// what was in use, to be freed elsewhere. [`Self::join_consortium`] comes before.
+    pub fn set_consortium(&mut self, index: Arc<Index>) -> Option<Arc<Index>> {
+        self.scorer.consortium.replace(index)
+    }
+
+    /// Judges a call anew of which other organisations were found to say something after
+    /// its verdict. An allowed caller's verdict stays, and what a case orders does.
+    pub fn again(&mut self, was: &share::Pending, each: &mut dyn FnMut(&Assessment<'_>)) {
+        if let Some((index, hit)) = &was.answer {
+            self.scorer.again(was, Shared::new(index, *hit), each);
+        }
+    }
+
     /// Checks signatures with certificates from this store.
     pub fn set_store(&mut self, store: Arc<Store>) {
         self.scorer.store = Some(store);
@@ -303,6 +331,10 @@ struct Scorer {
     model_scratch: model::Scratch,
     trial: Trial,
     drift: Option<Drift>,
+    /// What other organisations say, where a consortium is joined.
+    consortium: Option<Arc<Index>>,
+    /// Where calls' marks are made: for a consortium, or for one who wants to tell it.
+    crowds: Option<sketch::Crowds>,
     features: Vector,
     contributions: Vector,
     changes: Vec<Change>,
@@ -406,6 +438,8 @@ impl Scorer {
         };
         let traits = features::compute_shape(&call, &mut self.features);
         self.look_up(&mut call, &traits);
+        let consortium = self.consortium.clone();
+        let (marks, said) = self.ask_consortium(consortium.as_deref(), &mut call, &traits);
         let history = &mut self.history;
         let tag = history.key(TAG, parts.from_tag);
         let branch = history.key(BRANCH, parts.branch.unwrap_or_default());
@@ -450,8 +484,117 @@ impl Scorer {
             }
         }
         let call_key = history.attempt_key(dialog, tag, cseq);
-        let who = Who { profile: keys.profile, evidence, belongs, case };
+        let shared = consortium.as_deref().zip(said).map(|(index, hit)| Shared::new(index, hit));
+        let who = Who { profile: keys.profile, evidence, belongs, case, marks, shared };
         self.assess(&call, &traits, &who, (dialog, call_key), each);
+    }
+
+    /// What other organisations say of the caller, and what it can be named by to them.
+    fn ask_consortium(
+        &mut self,
+        index: Option<&Index>,
+        call: &mut Call<'_>,
+        traits: &Traits<'_>,
+    ) -> (Marks, Option<share::Match>) {
+        let Some(crowds) = &mut self.crowds else { return (Marks::default(), None) };
+        let (parts, now) = (&call.parts, call.meta.timestamp);
+        let marks = Marks {
+            shown: parts.shown,
+            network: parts.network,
+            fingerprint: traits.text(call.meta),
+            sketch: sketch::sketch(call, traits),
+        };
+        let crowd = marks.sketch.is_some_and(|sketch| {
+            crowds.note(&sketch, marks.network.as_ref(), marks.shown.as_ref(), now)
+        });
+        // A crowd is nobody, and nobody is told of it.
+        let marks = Marks { sketch: marks.sketch.filter(|_| !crowd), ..marks };
+        let said = index.and_then(|index| index.look(&marks, crowd, now));
+        if let Some(said) = &said {
+            said.tell(&mut call.hits, now);
+        }
+        (marks, said)
+    }
+
+    fn again(
+        &mut self,
+        was: &share::Pending,
+        shared: Shared<'_>,
+        each: &mut dyn FnMut(&Assessment<'_>),
+    ) {
+        let env = Arc::clone(&self.env);
+        let Some(features) = was.features.first_chunk() else { return };
+        let mut tags = Tags(was.verdict.tags);
+        let allowed = tags.contains(Tag::Allowlisted);
+        let mut hits = Hits { lists: was.lists, ..Hits::default() };
+        if !allowed {
+            shared.hit.tell(&mut hits, was.meta.timestamp);
+            tags.set(Tag::Consortium, hits.consortium > 0);
+        }
+        self.features = *features;
+        let mut set = |feature: u16, value: f32| self.features[usize::from(feature)] = value;
+        set(id::CONSORTIUM_MATCHES, f32::from(hits.consortium));
+        set(id::CONSORTIUM_AGE, hits.consortium_age);
+        let scratch = &mut self.model_scratch;
+        let probability = self.model.explain(&self.features, &mut self.contributions, scratch);
+        let score = (probability * 100.0).round() as u8;
+        // What lists made of the score stands.
+        let stands = allowed || was.lists.meets(ListSet::DENY) && was.verdict.score > score;
+        let (score, probability) = if stands {
+            (was.verdict.score, was.verdict.probability)
+        } else {
+            (score, probability)
+        };
+        let mut reasons = Reasons::pick(&self.features, &self.contributions);
+        if hits.consortium > 0 {
+            let at = usize::from(id::CONSORTIUM_MATCHES);
+            let contribution = self.contributions[at];
+            let contribution = if contribution.is_nan() { 0.0 } else { contribution };
+            let (feature, value) = (id::CONSORTIUM_MATCHES, self.features[at]);
+            reasons.first(Reason { feature, value, contribution });
+        }
+        let verdict = Verdict {
+            score,
+            level: self.levels.level(score) as u8,
+            tags: tags.0,
+            model: self.model.id(),
+            reasons: reasons.ids(),
+            probability,
+            ..was.verdict
+        };
+        let [call_id, from_tag, caller, callee, from_user, to_user] = was.texts();
+        let mut told = Assessment {
+            verdict,
+            call_id,
+            from_tag,
+            caller,
+            callee,
+            from_user,
+            to_user,
+            network_number: was.network(),
+            meta: was.meta,
+            signature: was.signature,
+            trunk: was.trunk(),
+            features: &self.features,
+            reasons: reasons.as_slice(),
+            model: self.model.name(),
+            lists: hits.lists,
+            listed: None,
+            decision: Decision::PASS,
+            profile: was.profile,
+            countries: was.countries,
+            message: &was.message,
+            evidence: was.evidence,
+            belongs: was.belongs,
+            shared: Some(shared),
+            marks: was.marks,
+            update: true,
+        };
+        let facts = Facts::of(&told, env.home_country);
+        let policy = env.policy.as_deref();
+        told.decision = policy.map_or(Decision::PASS, |policy| policy.decide(&facts));
+        told.verdict.action = told.decision.action as u8;
+        each(&told);
     }
 
     /// Follows the profiles of open cases.
@@ -537,12 +680,23 @@ impl Scorer {
         let mut tags = tags(call, &self.recall, &self.features);
         tags.set(Tag::Allowlisted, ruling.allowed);
         let mut reasons = Reasons::pick(&self.features, &self.contributions);
+        if who.shared.is_some_and(|shared| shared.hit.confirmed > 0) {
+            // What others say is told, whether the model makes much of it or not.
+            let at = usize::from(id::CONSORTIUM_MATCHES);
+            let (value, contribution) = (self.features[at], self.contributions[at]);
+            let contribution = if contribution.is_nan() { 0.0 } else { contribution };
+            reasons.first(Reason { feature: id::CONSORTIUM_MATCHES, value, contribution });
+        }
+        if ruling.allowed {
+            // The own allow list goes first.
+            tags.set(Tag::Consortium, false);
+        }
         ruling.reasons.into_iter().rev().flatten().for_each(|reason| reasons.first(reason));
         let parts = &call.parts;
         let trunk = call.place.trunk.and_then(|at| call.env.trunks.0.get(usize::from(at)));
         let trunk = trunk.map(|trunk| &*trunk.name);
-        let lists =
-            if ruling.allowed { call.hits.lists } else { call.hits.lists.without(ListSet::ALLOW) };
+        let others = [List::Consortium, List::ConsortiumStrong].into_iter().collect();
+        let lists = call.hits.lists.without(if ruling.allowed { others } else { ListSet::ALLOW });
         let facts = Facts {
             score: ruling.score,
             level,
@@ -611,6 +765,9 @@ impl Scorer {
             message: call.message.bytes(),
             evidence: who.evidence,
             belongs: who.belongs,
+            shared: who.shared,
+            marks: who.marks,
+            update: false,
         });
     }
 }
@@ -622,6 +779,8 @@ struct Who<'a> {
     evidence: Evidence,
     belongs: Belongs,
     case: Option<&'a Ruled>,
+    marks: Marks,
+    shared: Option<Shared<'a>>,
 }
 
 /// What a case has done, which goes before the policy's rules; never with a call to an

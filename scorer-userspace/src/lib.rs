@@ -34,6 +34,7 @@ pub mod output;
 pub mod policy;
 pub mod profiles;
 pub mod records;
+pub mod share;
 pub mod simulate;
 pub mod sip;
 mod sqlite;

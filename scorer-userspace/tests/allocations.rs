@@ -96,6 +96,72 @@ fn a_thousand_calls_allocate_nothing() {
 }
 
 #[test]
+fn a_thousand_calls_allocate_nothing_where_a_consortium_is_joined() {
+    use scorer::{
+        number::Number,
+        share::{
+            Index, Quorum,
+            event::{Category, Kind},
+            index::Report,
+            pseudonym::{Keys, Marks},
+        },
+    };
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let model = Model::builtin(&features::names()).expect("the built-in model");
+    let mut engine =
+        Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
+    engine.join_consortium();
+    let keys = Keys::new(1, &[1; 32]);
+    let old = Keys::new(0, &[2; 32]);
+    let names = vec!["carrier-a".into(), "carrier-b".into()];
+    let mut index = Index::new(vec![keys.clone(), old], names, Quorum::default());
+    // Every other caller is reported, by two.
+    for i in (0..1_100).step_by(2) {
+        let network = Number::parse(format!("+44163296{i:04}").as_bytes(), None);
+        let marks = Marks { network, sketch: Some([i as u8; 16]), ..Marks::default() };
+        let subject = marks.subject(|token| Ok::<_, ()>(keys.of(token))).expect("made");
+        for organisation in 0..2 {
+            let report = Report {
+                organisation,
+                kind: Kind::Confirmed,
+                category: Category::Robocall,
+                confidence: 90,
+                trust: 100,
+                evidence: 1,
+                at: 1_759_000_000,
+                until: u32::MAX,
+            };
+            index.add(report, &subject);
+        }
+    }
+    assert!(engine.set_consortium(Arc::new(index)).is_none());
+    let frames: Vec<_> = (0..1_100).map(frame).collect();
+    let mut out = Vec::with_capacity(1 << 16);
+    let (mut named, mut verdicts) = (0, 0);
+    let mut inspect = |i: usize| {
+        let bytes = &frames[i];
+        let frame = Frame {
+            link: LinkType::Ethernet,
+            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
+            bytes,
+            wire_length: bytes.len() as u32,
+            scan: None,
+        };
+        engine.inspect(&frame, &mut |assessment| {
+            out.clear();
+            json_line(assessment, Style::default(), Some(1), &mut out);
+            named += usize::from(assessment.shared.is_some_and(|shared| shared.hit.strong));
+            verdicts += 1;
+        });
+    };
+    (0..100).for_each(&mut inspect);
+    let before = COUNT.load(Ordering::Relaxed);
+    (100..1_100).for_each(&mut inspect);
+    let allocated = COUNT.load(Ordering::Relaxed) - before;
+    assert_eq!((verdicts, named, allocated), (1_100, 550, 0));
+}
+
+#[test]
 fn a_thousand_deliveries_allocate_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");

@@ -19,7 +19,7 @@ pub const FAR: &str = "carrier0";
 #[derive(Debug)]
 pub struct Lab {
     carrier: String,
-    edge: String,
+    pub(crate) edge: String,
 }
 
 static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: labs of network namespaces, real SIP
 //! elements, frames, the scorer's own binary.
 
+pub mod backbone;
 pub mod bump;
 pub mod calls;
 pub mod frames;
@@ -8,6 +9,7 @@ pub mod http;
 pub mod kernel;
 pub mod lab;
 pub mod model;
+pub mod nats;
 pub mod reader;
 pub mod scorer;
 pub mod screen;

@@ -231,7 +231,7 @@ const OPERATIONS: &[Operation] = &[
         "Any",
         &[404],
     ),
-    get("/v1/consortium", "viewer", "What other organisations tell", &[], "Any", &[404]),
+    get("/v1/consortium", "viewer", "What other organisations tell", &[], "Consortium", &[404]),
     get("/v1/system", "viewer", "Host, process, queues and rings", &[], "System", &[]),
     get(
         "/v1/audit",
@@ -486,6 +486,37 @@ fn page(of: Value) -> Value {
     )
 }
 
+/// What `GET /v1/consortium` tells.
+fn consortium() -> Value {
+    let member = object(
+        &["name", "trust", "joined", "taken", "active", "refused"],
+        json!({
+            "name": {"type": "string"},
+            "trust": {"type": "integer", "minimum": 0, "maximum": 100},
+            "joined": {"type": "boolean"},
+            "revoked": {"type": ["string", "null"], "format": "date-time"},
+            "taken": {"type": "integer", "description": "Events taken so far"},
+            "active": {"type": "integer", "description": "Events that hold"},
+            "refused": {"type": "object", "additionalProperties": {"type": "integer"}},
+        }),
+    );
+    object(
+        &["connected", "lag", "position", "quorum", "refused", "members"],
+        json!({
+            "consortium": {"type": ["string", "null"]},
+            "mode": {"type": ["string", "null"], "enum": ["keyed", "blind", null]},
+            "epoch": {"type": ["integer", "null"]},
+            "connected": {"type": "boolean", "description": "Whether the scorer that runs has NATS"},
+            "position": {"type": "integer", "description": "Messages of the stream that were read"},
+            "lag": {"type": "integer", "description": "Messages that were not"},
+            "as_of": {"type": ["string", "null"], "format": "date-time"},
+            "quorum": {"type": "object"},
+            "refused": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "members": {"type": "array", "items": member},
+        }),
+    )
+}
+
 fn schemas() -> Value {
     let s = || json!({"type": "string"});
     let none = |kind: &str| json!({"type": [kind, "null"]});
@@ -630,6 +661,7 @@ fn schemas() -> Value {
             "calls": count(), "now": counts, "then": counts, "changed": count(),
             "examples": list(schema("Call")), "cut": {"type": "boolean"}, "faults": list(fault),
         })),
+        "Consortium": consortium(),
         "System": object(&["version", "started", "mode", "queues", "doctor"], json!({
             "version": s(), "started": time(), "host": none("string"), "mode": s(),
             "interfaces": list(s()), "rings": counts, "queues": {"type": "object"},

@@ -21,6 +21,7 @@ use crate::{
     history::{self, Cursor, History},
     labels::Labels,
     model::{Folder, InUse, Model},
+    share::Index,
     stir::{self, Https, Store, StoreConfig},
     time::Timestamp,
 };
@@ -207,11 +208,11 @@ impl<T> Slot<T> {
         }
     }
 
-    fn put(&self, new: T) {
+    pub(super) fn put(&self, new: T) {
         *self.new.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
     }
 
-    fn free_old(&self) {
+    pub(super) fn free_old(&self) {
         let old = std::mem::take(&mut *self.old.lock().unwrap_or_else(PoisonError::into_inner));
         drop(old);
     }
@@ -224,6 +225,8 @@ pub(super) struct Fresh {
     pub(super) env: Slot<Arc<Env>>,
     /// Models; both as they shall be.
     pub(super) models: Slot<InUse>,
+    /// What other organisations say.
+    pub(super) consortium: Slot<Arc<Index>>,
     /// Labels: Call-ID, and whether it was fraud.
     labels: Mutex<Vec<(String, bool)>>,
 }

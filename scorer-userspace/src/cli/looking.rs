@@ -62,7 +62,7 @@ impl Calls {
     }
 
     /// Reads them from records.
-    fn recorded(&self, folder: &Path) -> anyhow::Result<(Config, Inquiry, bool)> {
+    pub(super) fn recorded(&self, folder: &Path) -> anyhow::Result<(Config, Inquiry, bool)> {
         let config = self.config()?.unwrap_or_default();
         let home = config.engine.env.home_country;
         let store = Store::open(folder, None)?;

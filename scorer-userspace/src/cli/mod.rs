@@ -7,6 +7,7 @@
 mod calls;
 mod case;
 mod config;
+mod consortium;
 mod doctor;
 mod export;
 mod features;
@@ -96,6 +97,8 @@ enum Command {
     Profiles(profiles::ProfilesArgs),
     /// Look at calls live in a terminal: of a running scorer, an interface, or captures
     Top(top::TopArgs),
+    /// Share confirmed fraudsters with other organisations
+    Consortium(consortium::ConsortiumArgs),
     /// Serve the API and the dashboard over stored records, without scoring
     Serve(serve::ServeArgs),
     /// Make, list and revoke tokens for the API
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Top(args) => top::run(&args, &notices).inspect_err(|_| {
             notices.take().iter().for_each(|line| eprintln!("{line}"));
         }),
+        Command::Consortium(args) => consortium::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),

@@ -15,6 +15,7 @@ use crate::{
     inline::InlineConfig,
     output::Style,
     records::RecordsConfig,
+    share::ConsortiumConfig,
     tap::TapConfig,
     verdict::{deliver::DeliverConfig, redirect::RedirectConfig},
 };
@@ -55,6 +56,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// The HTTP API and the dashboard.
     pub api: ApiConfig,
+    /// What is shared with other organisations.
+    pub consortium: ConsortiumConfig,
 }
 
 /// Models beside the one that scores.
@@ -112,6 +115,7 @@ impl Default for Config {
             stir: StirConfig::default(),
             records: RecordsConfig::default(),
             api: ApiConfig::default(),
+            consortium: ConsortiumConfig::default(),
         }
     }
 }

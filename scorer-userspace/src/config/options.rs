@@ -12,6 +12,7 @@ use crate::{
     env::{Trunks, prefix},
     inline::Way,
     output::Format,
+    share::event::is_name,
     tap::Mode,
     verdict::{
         deliver::Receiver,
@@ -748,6 +749,65 @@ pub const OPTIONS: &[Opt] = &[
         default: "256",
         doc: "Memory that a question to the records may take for sorting and grouping, 16 to 65536 MiB.",
         set: |c, v| Ok(c.api.query_memory = (within(v, 16, 65_536)? << 20) as usize),
+    },
+    Opt {
+        key: "consortium.folder",
+        default: "# off",
+        doc: "Folder that `scorer consortium join` made: what other organisations say of callers is followed (docs/consortium.md).",
+        set: |c, v| Ok(c.consortium.folder = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "consortium.trust",
+        default: "[]",
+        doc: "How much members are trusted, per cent, such as \"carrier-b 50\"; 0 is not at all. Others as much as the hub says.",
+        set: |c, v| {
+            Ok(c.consortium.trust = list(v, |v| {
+                let entry = text(v)?;
+                let parts = entry.split_once(' ').map(|(name, trust)| (name, trust.trim().parse()));
+                match parts {
+                    Some((name, Ok(trust))) if trust <= 100 && is_name(name) => {
+                        Ok((name.to_owned(), trust))
+                    }
+                    _ => Err(format!("`{entry}` must be a member and 0 to 100")),
+                }
+            })?)
+        },
+    },
+    Opt {
+        key: "consortium.quorum",
+        default: "2",
+        doc: "Members that must report a caller before that is strong (list `consortium_strong` in policies), 1 to 128; one of them must confirm it.",
+        set: |c, v| Ok(c.consortium.quorum.members = within(v, 1, 128)? as u8),
+    },
+    Opt {
+        key: "consortium.quorum_weight",
+        default: "100",
+        doc: "What their words must weigh together: trust times confidence of each, per cent, half of it for a suspicion (0–12,800).",
+        set: |c, v| Ok(c.consortium.quorum.weight = within(v, 0, 12_800)? as u16),
+    },
+    Opt {
+        key: "consortium.events_per_minute",
+        default: "60",
+        doc: "Events that a member may send in a minute, and at once (1–100,000); others are refused and counted.",
+        set: |c, v| Ok(c.consortium.bounds.per_minute = within(v, 1, 100_000)? as u32),
+    },
+    Opt {
+        key: "consortium.skew_seconds",
+        default: "300",
+        doc: "How far an event's time may be from when it was sent, either way, s (1–86,400).",
+        set: |c, v| Ok(c.consortium.bounds.skew = within(v, 1, 86_400)? * 1_000),
+    },
+    Opt {
+        key: "consortium.longest_days",
+        default: "90",
+        doc: "Days that an event holds at most, whatever it says (1–3,650).",
+        set: |c, v| Ok(c.consortium.bounds.longest = within(v, 1, 3_650)? * 86_400_000),
+    },
+    Opt {
+        key: "consortium.refresh_seconds",
+        default: "5",
+        doc: "How often the hub is asked for members and keys, s (1–3,600).",
+        set: |c, v| Ok(c.consortium.refresh = Duration::from_secs(within(v, 1, 3_600)?)),
     },
     Opt {
         key: "output.format",

@@ -96,6 +96,20 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// What of it comes from the caller's own equipment, in bytes: the offer, Allow,
+    /// Supported, the product, the grammars of Call-ID and tag. What carriers on the way
+    /// write (order of headers, branch, transport) is left out. The same on every host and
+    /// in every later version.
+    pub fn canonical(&self) -> [u8; 15] {
+        let [_, call_id, tag] = self.grammars;
+        let mut bytes = [0; 15];
+        bytes[..8].copy_from_slice(&self.offer.to_be_bytes());
+        bytes[8..10].copy_from_slice(&self.allow.to_be_bytes());
+        bytes[10..12].copy_from_slice(&self.supported.to_be_bytes());
+        bytes[12..].copy_from_slice(&[self.family, call_id, tag]);
+        bytes
+    }
+
     /// Adds the text to `out`, without what formatting costs.
     pub fn write(&self, out: &mut Vec<u8>) {
         let digit = |value: u8| hex_digits(u64::from(value))[15];

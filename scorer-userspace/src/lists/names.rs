@@ -9,7 +9,7 @@ macro_rules! lists {
 
         impl List {
             /// All of them.
-            pub const ALL: [Self; 14] = [$(Self::$variant),+];
+            pub const ALL: [Self; 15] = [$(Self::$variant),+];
 
             /// Name in files, options and output.
             pub const fn name(self) -> &'static str {
@@ -53,6 +53,8 @@ lists! {
     Consortium = "consortium",
     /// Source addresses of known scanners.
     Scanner = "scanner",
+    /// Callers whom enough members of the consortium report with enough weight.
+    ConsortiumStrong = "consortium_strong",
 }
 
 impl List {
@@ -105,6 +107,7 @@ impl List {
                 | Self::DenyNumber
                 | Self::DenyRange
                 | Self::Consortium
+                | Self::ConsortiumStrong
         )
     }
 }

@@ -50,6 +50,7 @@ pub fn read(list: List, text: &str, home: Option<u16>) -> Result<(Value, String)
         List::AllowTrunk | List::DenyTrunk => trunk(text),
         List::AllowFingerprint | List::DenyFingerprint => hash(text, 6),
         List::AllowProfile | List::DenyProfile => hash(text, 8),
+        List::ConsortiumStrong => Err("nothing is put on this list: a consortium tells it"),
     }
 }
 

@@ -106,4 +106,6 @@ pub struct Shared {
     pub records: Option<Arc<records::Stats>>,
     /// What became of requests to the API, where it is served.
     pub api: Option<Arc<ApiStats>>,
+    /// How the consortium is followed, where one is joined.
+    pub consortium: Option<Arc<crate::share::Stats>>,
 }

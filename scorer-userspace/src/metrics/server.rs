@@ -127,6 +127,9 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     for (name, _, value) in shared.api.iter().flat_map(|api| api.iter()) {
         add("scorer_api_requests_total", name, value);
     }
+    for (name, label, value) in shared.consortium.iter().flat_map(|stats| stats.samples()) {
+        add(name, label, value);
+    }
     add("scorer_build_info", env!("CARGO_PKG_VERSION"), 1);
     for (name, model) in [
         ("scorer_model_info", &snapshot.models.champion),

@@ -216,6 +216,72 @@ pub const FAMILIES: &[Family] = &[
         help: "Requests to the API, by what became of them.",
     },
     Family {
+        name: "scorer_consortium_events_total",
+        kind: "counter",
+        label: "kind",
+        help: "Consortium: events of members that were taken, by kind.",
+    },
+    Family {
+        name: "scorer_consortium_refused_total",
+        kind: "counter",
+        label: "cause",
+        help: "Consortium: messages of members that were refused, by cause (docs/consortium.md).",
+    },
+    Family {
+        name: "scorer_consortium_connected",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: 1 while its NATS server is connected; else calls are scored with what is known.",
+    },
+    Family {
+        name: "scorer_consortium_hub_reachable",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: 1 while the hub answers.",
+    },
+    Family {
+        name: "scorer_consortium_lag",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: messages of the stream that were not read yet.",
+    },
+    Family {
+        name: "scorer_consortium_active_events",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: events that hold.",
+    },
+    Family {
+        name: "scorer_consortium_members",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: members, without those revoked.",
+    },
+    Family {
+        name: "scorer_consortium_epoch",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: the current epoch of pseudonyms.",
+    },
+    Family {
+        name: "scorer_consortium_index_bytes",
+        kind: "gauge",
+        label: "",
+        help: "Consortium: bytes of the index that calls are looked up in.",
+    },
+    Family {
+        name: "scorer_consortium_evaluations_total",
+        kind: "counter",
+        label: "outcome",
+        help: "Consortium in blind mode: tokens that the hub evaluated, that were known, that it refused or was not asked for want of time.",
+    },
+    Family {
+        name: "scorer_consortium_updates_total",
+        kind: "counter",
+        label: "",
+        help: "Consortium in blind mode: verdicts told anew since the match came after them.",
+    },
+    Family {
         name: "scorer_redirect_events_total",
         kind: "counter",
         label: "event",
@@ -375,6 +441,8 @@ pub fn markdown() -> String {
     outcomes("Outcomes of `scorer_api_requests_total`", &mut api.iter());
     let redirect = crate::verdict::redirect::RedirectEvents::default();
     outcomes("Events of `scorer_redirect_events_total`", &mut redirect.iter());
+    let causes = crate::share::Refusal::ALL.iter().map(|cause| (cause.name(), cause.help(), 0));
+    outcomes("Causes of `scorer_consortium_refused_total`", &mut causes.into_iter());
     outcomes(
         "Outcomes of `scorer_inline_frames_total`",
         &mut crate::inline::JudgeStats::default().iter(),

@@ -10,7 +10,8 @@ use scorer_common::verdict::{Action, Level, Tags};
 use super::{Style, shown};
 use crate::{
     engine::{Assessment, Reason},
-    features::{REGISTRY, hex_digits, write_reason},
+    features::{REGISTRY, hex_digits, id, write_reason},
+    share::Shared,
     time::Timestamp,
 };
 
@@ -84,6 +85,12 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
         string(listed.reason.as_bytes(), out);
         out.push(b'}');
     }
+    if let Some(shared) = &a.shared {
+        consortium(shared, out);
+    }
+    if a.update {
+        out.extend_from_slice(b",\"update\":true");
+    }
     out.extend_from_slice(b",\"tags\":[");
     for (i, tag) in Tags(verdict.tags).iter().enumerate() {
         out.extend_from_slice(if i == 0 { b"\"" } else { b",\"" });
@@ -102,6 +109,12 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
             out.extend_from_slice(b": ");
             escaped(words.as_bytes(), out);
         }
+        if reason.feature == id::CONSORTIUM_MATCHES
+            && let Some(shared) = &a.shared
+        {
+            // Names of members need no escapes.
+            shared_words(shared, out);
+        }
         out.extend_from_slice(b"\",\"contribution\":");
         thousandths(reason.contribution, out);
         out.push(b'}');
@@ -116,6 +129,59 @@ pub fn json_line(a: &Assessment<'_>, style: Style, latency: Option<u64>, out: &m
         integer(latency, out);
     }
     out.extend_from_slice(b"}\n");
+}
+
+/// What other organisations say.
+fn consortium(shared: &Shared<'_>, out: &mut Vec<u8>) {
+    let hit = &shared.hit;
+    out.extend_from_slice(b",\"consortium\":{\"strong\":");
+    out.extend_from_slice(if hit.strong { b"true" } else { b"false" });
+    out.extend_from_slice(b",\"members\":");
+    integer(u64::from(hit.members), out);
+    out.extend_from_slice(b",\"confirmed\":");
+    integer(u64::from(hit.confirmed), out);
+    out.extend_from_slice(b",\"weight\":");
+    thousandths(f32::from(hit.weight) / 100.0, out);
+    out.extend_from_slice(b",\"by\":\"");
+    out.extend_from_slice(hit.by.name().as_bytes());
+    out.extend_from_slice(b"\",\"reports\":[");
+    for (i, (who, report)) in shared.reports().enumerate() {
+        out.extend_from_slice(&b",{\"who\":\""[usize::from(i == 0)..]);
+        out.extend_from_slice(who.as_bytes());
+        for (key, value) in [
+            (&b"\",\"kind\":\""[..], report.kind.name()),
+            (b"\",\"category\":\"", report.category.name()),
+        ] {
+            out.extend_from_slice(key);
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.extend_from_slice(b"\",\"confidence\":");
+        integer(u64::from(report.confidence), out);
+        out.extend_from_slice(b",\"evidence\":");
+        integer(u64::from(report.evidence), out);
+        for (key, at) in [(&b",\"at\":\""[..], report.at), (b"\",\"until\":\"", report.until)] {
+            out.extend_from_slice(key);
+            out.extend_from_slice(&Timestamp(u64::from(at) * 1_000_000_000).rfc3339());
+        }
+        out.extend_from_slice(b"\"}");
+    }
+    out.extend_from_slice(b"]}");
+}
+
+/// Who says it, and how sure they are, in words.
+pub(super) fn shared_words(shared: &Shared<'_>, out: &mut Vec<u8>) {
+    for (i, (who, report)) in shared.reports().enumerate() {
+        out.extend_from_slice(if i == 0 { b": " } else { b", " });
+        out.extend_from_slice(who.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(report.kind.name().as_bytes());
+        out.extend_from_slice(b" (");
+        integer(u64::from(report.confidence), out);
+        out.extend_from_slice(b" %)");
+    }
+    if shared.hit.strong {
+        out.extend_from_slice(b"; strong");
+    }
 }
 
 /// What the author of a list's entry says, where this is the reason that it gives.

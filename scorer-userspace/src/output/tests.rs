@@ -53,6 +53,9 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         message: &[],
         evidence: crate::profiles::Evidence::default(),
         belongs: crate::profiles::Belongs::NOBODY,
+        shared: None,
+        marks: crate::share::pseudonym::Marks::default(),
+        update: false,
     };
     let mut out = Vec::new();
     style.line(&assessment, latency, &mut out);

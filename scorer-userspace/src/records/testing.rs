@@ -130,6 +130,9 @@ impl Call {
             message: b"INVITE sip:+442079460123@edge.example.net SIP/2.0\r\n\r\n",
             evidence: crate::profiles::Evidence::default(),
             belongs: crate::profiles::Belongs::NOBODY,
+            shared: None,
+            marks: crate::share::pseudonym::Marks::default(),
+            update: false,
         })
     }
 }

@@ -156,7 +156,7 @@ pub(crate) const fn feature(list: List) -> u16 {
         List::DenySource | List::DenyTrunk => id::DENY_SOURCE,
         List::DenyFingerprint => id::DENY_FINGERPRINT,
         List::DenyProfile => id::DENY_PROFILE,
-        List::Consortium => id::CONSORTIUM_MATCHES,
+        List::Consortium | List::ConsortiumStrong => id::CONSORTIUM_MATCHES,
         List::Scanner => id::SCANNER_LIST,
     }
 }

@@ -23,6 +23,7 @@ const LONGEST: usize = 200;
 fn parts(list: List) -> (&'static str, &'static str) {
     match list {
         List::Consortium => ("consortium", "number"),
+        List::ConsortiumStrong => ("consortium_strong", "number"),
         List::Scanner => ("scanner", "source"),
         list => list.name().split_once('_').unwrap_or((list.name(), "")),
     }

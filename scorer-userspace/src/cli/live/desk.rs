@@ -21,6 +21,7 @@ use crate::{
     model::InUse,
     output::Style,
     records::{Mode, Recorder, RecordsConfig, RecordsError, Stats, hep},
+    share::Asker,
     tap::{monotonic, wall},
     time::Timestamp,
     verdict::{
@@ -43,6 +44,8 @@ pub(in crate::cli) struct Desk {
     /// Share of calls that a model on trial scores.
     pub(super) share: f64,
     pub(super) out: Out,
+    /// Calls that a consortium's hub is asked about.
+    pub(super) asker: Option<Asker>,
     /// INVITEs that a redirect server wants scored.
     pub(super) questions: Option<Questions>,
     pub(super) save: Option<pcap::Writer>,
@@ -107,6 +110,15 @@ impl Out {
         self.style.line(assessment, latency, &mut self.block);
     }
 
+    /// Tells a verdict that takes the place of one told before; its record stays.
+    fn update(&mut self, assessment: &Assessment<'_>) {
+        self.deliveries.send(assessment, 0);
+        if let Some(feed) = &mut self.feed {
+            feed.call(assessment, None);
+        }
+        self.style.line(assessment, None, &mut self.block);
+    }
+
     /// Waits until all that was recorded is written.
     pub(super) fn finish(self) {
         let Records { recorder, hep } = self.records;
@@ -152,7 +164,7 @@ impl Desk {
         taken: Option<u64>,
         also: &mut dyn FnMut(&Assessment<'_>),
     ) {
-        let Self { engine, out, save, save_error, shared, .. } = self;
+        let Self { engine, out, save, save_error, shared, asker, .. } = self;
         if let Some(writer) = save
             && let Err(error) = writer.write(frame)
         {
@@ -173,6 +185,9 @@ impl Desk {
             let assessment = Assessment { verdict, ..*assessment };
             also(&assessment);
             out.verdict(&assessment, Some(latency));
+            if let Some(asker) = asker.as_mut() {
+                asker.call(&assessment);
+            }
             if assessment.verdict.call.is_multiple_of(DELIVER_SAMPLE) {
                 stages.deliver.record(monotonic().saturating_sub(now));
             }
@@ -186,6 +201,7 @@ impl Desk {
     /// Scores what a redirect server asks about, a few at a time; false when there was
     /// nothing.
     pub(in crate::cli) fn aside(&mut self) -> bool {
+        self.update();
         for count in 0..QUESTIONS_AT_ONCE {
             let question = self.questions.as_mut().and_then(Questions::take);
             let Some(question) = question else { return count > 0 };
@@ -204,8 +220,18 @@ impl Desk {
         true
     }
 
+    /// Tells verdicts anew that the consortium's hub has changed.
+    fn update(&mut self) {
+        let Self { engine, out, asker: Some(asker), .. } = self else { return };
+        while let Some(pending) = asker.answer() {
+            engine.again(&pending, &mut |assessment| out.update(assessment));
+            asker.give_back(pending);
+        }
+    }
+
     /// Does what can wait until packets pause; `None` is the end.
     pub(in crate::cli) fn idle(&mut self, now: Option<Timestamp>) {
+        self.update();
         let Self { engine, snapshots, fresh, share, out, save, shared, .. } = self;
         engine.settle(now, &mut |assessment| {
             // The stamp of the kernel is not at hand any more; the packet's time is.
@@ -218,6 +244,11 @@ impl Desk {
         }
         if let Some(InUse { champion: Some(champion), challenger }) = fresh.models.take() {
             fresh.models.give_back(engine.set_models(champion, challenger, *share));
+        }
+        if let Some(index) = fresh.consortium.take()
+            && let Some(old) = engine.set_consortium(index)
+        {
+            fresh.consortium.give_back(old);
         }
         if let Some(now) = now {
             for (call_id, fraud) in fresh.labels() {

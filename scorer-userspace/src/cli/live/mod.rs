@@ -35,6 +35,7 @@ use crate::{
     env::Env,
     metrics::{self, Latency, Shared, Stages},
     model::Model,
+    share::{Following, ShareError},
     tap::wall,
 };
 
@@ -66,8 +67,29 @@ pub(super) fn run(
     engine.set_models(champion, used.challenger, config.models.share);
     keeping::restore(config, &mut engine, wall());
     engine.history().populate();
+    if config.consortium.folder.is_some() {
+        engine.join_consortium();
+    }
     if let Some(store) = keeping::certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
+    }
+    let fresh = Arc::new(Fresh::default());
+    let slot = Arc::clone(&fresh);
+    let put = Box::new(move |index| {
+        slot.consortium.put(index);
+        slot.consortium.free_old();
+    });
+    let mut following = match Following::start(&config.consortium, put) {
+        // A store that is damaged or held by another is no reason not to score.
+        Err(error @ ShareError::Database { .. }) => {
+            log::error!("{error}; the consortium is not followed");
+            None
+        }
+        result => result?,
+    };
+    // What is known counts from the first call on.
+    if let Some(index) = fresh.consortium.take() {
+        engine.set_consortium(index);
     }
     let (records, record_stats) = Records::start(&config.records)?;
     let (mut ways, deliveries, questions) = Ways::open(config)?;
@@ -89,6 +111,7 @@ pub(super) fn run(
         output_dropped: AtomicU64::new(0),
         records: record_stats,
         api: config.api.is_on().then(Arc::default),
+        consortium: following.as_ref().map(|following| Arc::clone(&following.stats)),
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
@@ -103,7 +126,6 @@ pub(super) fn run(
         .spawn(move || write_lines(&queue, header, &writer_stop))
         .context("cannot start the writer")?;
     let keeper = ways.keep()?;
-    let fresh = Arc::new(Fresh::default());
     let env = Arc::clone(engine.env());
     let mut desk = Desk {
         engine,
@@ -111,6 +133,7 @@ pub(super) fn run(
         fresh: Arc::clone(&fresh),
         share: config.models.share,
         out: Out::new(config.style, lines, deliveries, records, feed),
+        asker: following.as_mut().and_then(|following| following.asker.take()),
         questions,
         save,
         save_error: None,
@@ -129,6 +152,7 @@ pub(super) fn run(
 
     let waited = wait(&stop, config, model, env, &shared, &fresh, (&mut source, &ways));
     stop.store(true, Ordering::Release);
+    drop(following);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
     let Desk { engine, save_error, out, snapshots, .. } = desk;
     if let Some(snapshots) = snapshots {

@@ -74,6 +74,9 @@ pub(crate) mod tests {
             message: &[],
             evidence: crate::profiles::Evidence::default(),
             belongs: crate::profiles::Belongs::NOBODY,
+            shared: None,
+            marks: crate::share::pseudonym::Marks::default(),
+            update: false,
         })
     }
 
