@@ -8,6 +8,7 @@ pub mod http;
 pub mod kernel;
 pub mod lab;
 pub mod model;
+pub mod nats;
 pub mod reader;
 pub mod scorer;
 pub mod screen;

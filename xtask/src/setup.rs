@@ -79,6 +79,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         Purpose::Test => packages(&[LAB, ROUTER, JUDGE, WATCHERS, DASHBOARD, EBPF, PYTHON])
             .and_then(|()| linker())
             .and_then(|()| schemathesis())
+            .and_then(|()| nats())
             .and_then(|()| node()),
     }
 }
@@ -159,6 +160,13 @@ pub(crate) fn python(folder: &str, wanted: &str, why: &str) -> Result<PathBuf> {
 fn schemathesis() -> Result<()> {
     let why = "installing schemathesis into target/venv-api (checks the API against its document)";
     python("target/venv-api", "tests/requirements.txt", why).map(drop)
+}
+
+/// The NATS server that hosts and organisations share through, and what reads STIX 2.1, in
+/// a virtual environment of their own.
+fn nats() -> Result<()> {
+    let why = "installing nats-server and stix2 from PyPI into target/venv-nats (cluster, consortium)";
+    python("target/venv-nats", "tests/requirements-nats.txt", why).map(drop)
 }
 
 /// Oldest Node.js that the dashboard's tools run on: Debian 12 has an older one.
