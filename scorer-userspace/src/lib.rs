@@ -14,6 +14,7 @@ pub mod api;
 pub mod capture;
 pub mod cases;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod env;

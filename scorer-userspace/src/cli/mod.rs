@@ -6,6 +6,7 @@
 
 mod calls;
 mod case;
+mod cluster;
 mod config;
 mod doctor;
 mod export;
@@ -98,6 +99,8 @@ enum Command {
     Top(top::TopArgs),
     /// Serve the API and the dashboard over stored records, without scoring
     Serve(serve::ServeArgs),
+    /// Several hosts as one: make their secret, tell how they are
+    Cluster(cluster::ClusterArgs),
     /// Make, list and revoke tokens for the API
     Token(token::TokenArgs),
     /// Print the table of metrics (docs/metrics.md).
@@ -179,6 +182,7 @@ pub fn main() -> ExitCode {
             notices.take().iter().for_each(|line| eprintln!("{line}"));
         }),
         Command::Serve(args) => serve::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };

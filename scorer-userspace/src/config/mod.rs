@@ -11,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     api::ApiConfig,
+    cluster::ClusterConfig,
     engine::EngineConfig,
     inline::InlineConfig,
     output::Style,
@@ -55,6 +56,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// The HTTP API and the dashboard.
     pub api: ApiConfig,
+    /// Several hosts as one.
+    pub cluster: ClusterConfig,
 }
 
 /// Models beside the one that scores.
@@ -112,6 +115,7 @@ impl Default for Config {
             stir: StirConfig::default(),
             records: RecordsConfig::default(),
             api: ApiConfig::default(),
+            cluster: ClusterConfig::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, Weak};
 use crate::{
     api::ApiStats,
     capture::AssemblerStats,
+    cluster,
     engine::{EngineStats, TrialStats},
     env::Env,
     inline::JudgeStats,
@@ -106,4 +107,6 @@ pub struct Shared {
     pub records: Option<Arc<records::Stats>>,
     /// What became of requests to the API, where it is served.
     pub api: Option<Arc<ApiStats>>,
+    /// The cluster, where this host is in one.
+    pub cluster: Option<Arc<cluster::Stats>>,
 }
