@@ -3,6 +3,7 @@
 
 pub mod bump;
 pub mod calls;
+pub mod cluster;
 pub mod frames;
 pub mod http;
 pub mod kernel;

@@ -107,25 +107,37 @@ pub(super) fn hash(state: Option<&State>) -> String {
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The files, opened when they are first there.
+/// A file that is open, and which it was: device and number.
+type Open<T> = Option<(T, Option<(u64, u64)>)>;
+
+/// The files, opened when they are first there, and anew when others take their place.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    lists: Option<Store>,
-    cases: Option<cases::Store>,
-    labels: Option<Labels>,
+    lists: Open<Store>,
+    cases: Open<cases::Store>,
+    labels: Open<Labels>,
 }
 
 fn opened<'a, T, E>(
-    slot: &'a mut Option<T>,
+    slot: &'a mut Open<T>,
     path: Option<&Path>,
     make: bool,
     open: impl FnOnce(&Path) -> Result<T, E>,
 ) -> Result<Option<&'a mut T>, E> {
     let Some(path) = path else { return Ok(None) };
-    if slot.is_none() && (make || path.exists()) {
-        *slot = Some(open(path)?);
+    let identity = || {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
+    };
+    let now = identity();
+    if slot.as_ref().is_some_and(|(_, then)| *then != now) {
+        *slot = None;
     }
-    Ok(slot.as_mut())
+    if slot.is_none() && (make || now.is_some()) {
+        let file = open(path)?;
+        *slot = Some((file, identity()));
+    }
+    Ok(slot.as_mut().map(|(file, _)| file))
 }
 
 /// Something that changed here: which, when (ms since 1970), and by whom.

@@ -107,7 +107,7 @@ async fn say(site: &Site, link: &Linked) {
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let stats = &site.stats;
         let alive = Alive {
-            sent: super::now(),
+            sent: site.now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             told: of(&stats.told),
             counted: of(&stats.counted),
@@ -131,7 +131,7 @@ async fn listen(site: &Site, link: &Linked, peers: &Peers) {
                 if let Some((head, alive)) = read(&site.secret, &message.payload)
                     && head.host != site.host
                 {
-                    peers.heard(site, &head, &alive, super::now());
+                    peers.heard(site, &head, &alive, site.now());
                 }
             }
         }

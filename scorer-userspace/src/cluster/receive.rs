@@ -87,7 +87,7 @@ impl Receiver<'_> {
         let stats = &self.site.stats;
         add(&stats.messages_in, 1);
         add(&stats.bytes_in, message.payload.len() as u64);
-        let lag = (i128::from(super::now()) - published).clamp(0, i128::from(u64::MAX)) as u64;
+        let lag = (i128::from(self.site.now()) - published).clamp(0, i128::from(u64::MAX)) as u64;
         stats.lag_ms.store(lag / 1_000_000, Ordering::Relaxed);
         stats.pending.store(pending, Ordering::Relaxed);
         self.marks.stream = sequence;
@@ -129,7 +129,7 @@ impl Receiver<'_> {
         }
         let skew = if own { 0 } else { self.peers.skew(&head.host) };
         for mut fact in facts.into_iter().skip(known as usize) {
-            let (at, clamped) = corrected(fact.at(), skew, self.site.config.skew, super::now());
+            let (at, clamped) = corrected(fact.at(), skew, self.site.config.skew, self.site.now());
             add(&stats.clamped, u64::from(clamped));
             fact.set_at(at);
             self.give(Incoming::Fact { host, fact }).await;

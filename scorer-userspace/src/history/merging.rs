@@ -55,7 +55,7 @@ fn end(history: &mut History, dialog: u64, event: Event, now: Timestamp) -> Opti
 
 fn recall(history: &mut History, keys: &CallKeys, now: Timestamp) -> Recall {
     let mut recall = Recall::default();
-    history.invite(mixed(999_999), (1, 1, 1), keys, now, &mut recall);
+    history.invite(mixed(now.0), (1, 1, 1), keys, now, &mut recall);
     recall
 }
 
