@@ -11,6 +11,7 @@
 //! replayed file and a live interface give the same answers for the same packets.
 
 pub mod api;
+pub mod backup;
 pub mod capture;
 pub mod cases;
 pub mod cli;

@@ -192,7 +192,10 @@ impl ClusterConfig {
     }
 
     /// This host's name.
-    fn host(&self) -> Result<String, ClusterError> {
+    ///
+    /// # Errors
+    /// When it can name no host.
+    pub fn host(&self) -> Result<String, ClusterError> {
         let system = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = self.host.clone().unwrap_or_else(system);
         let name = name.trim().to_ascii_lowercase();
