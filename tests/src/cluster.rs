@@ -213,12 +213,22 @@ impl Host {
     /// # Panics
     /// When it does not go well.
     pub fn must(&self, args: &[&str]) -> String {
+        self.ask(args).unwrap_or_else(|words| panic!("{args:?}: {words}"))
+    }
+
+    /// The same; what it said where it does not go well.
+    ///
+    /// # Errors
+    /// Its words.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn ask(&self, args: &[&str]) -> Result<String, String> {
         let mut command = self.lab.edge(scorer::binary());
         command.args(args).args(["--config", &self.path("scorer.toml")]);
         let output = command.output().expect("scorer runs");
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {words}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// A metric of its scorer; 0 where there is none.

@@ -33,16 +33,14 @@ fn program(name: &str) -> Option<PathBuf> {
 /// Records of so many calls.
 fn records(folder: &Path, calls: usize) -> String {
     let of = |name: &str| folder.join(name).display().to_string();
-    let config = of("scorer.toml");
-    std::fs::write(&config, format!("[records]\nfolder = {:?}\nkeep_days = 0\n", of("records")))
-        .expect("written");
     let calls: Vec<_> = (0..calls)
         .map(|call| Invite::of(&format!("+441632960{:03}", call % 50), "+441632960777"))
         .collect();
     capture(&folder.join("calls.pcap"), &calls);
-    let ran = run(&["replay", "--config", &config, "--format", "jsonl", &of("calls.pcap")]);
+    let (records, capture) = (of("records"), of("calls.pcap"));
+    let ran = run(&["replay", "--records", &records, "--format", "jsonl", &capture]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    of("records")
+    records
 }
 
 fn archive(records: &str, to: &str, port: u16) -> (bool, String) {

@@ -68,7 +68,8 @@ fn wait(host: &Host, what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn listed(host: &Host) -> Vec<String> {
-    let shown = host.must(&["list", "show", "--format", "jsonl"]);
+    // Not there yet, or being made.
+    let shown = host.ask(&["list", "show", "--format", "jsonl"]).unwrap_or_default();
     shown.lines().map(str::to_owned).collect()
 }
 
@@ -190,7 +191,9 @@ fn thirty_calls_over_three_hosts_are_as_on_one() {
     assert_eq!(status.matches("led by n").count(), 2, "{status}");
     for host in &mut hosts.hosts {
         let (_, words) = host.tap.take().expect("it runs").finish();
-        assert!(!words.contains("panicked") && !words.contains("ERROR"), "{words}");
+        // The store of lists is not there until another host has had something in it.
+        let wrong = |line: &str| line.contains("ERROR") && !line.contains("there is no list store");
+        assert!(!words.contains("panicked") && !words.lines().any(wrong), "{words}");
     }
 }
 

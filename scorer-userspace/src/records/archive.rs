@@ -83,9 +83,12 @@ impl Archive {
         for file in files::list(folder)?.files {
             let Some(name) = file.path.file_name().and_then(|name| name.to_str()) else { continue };
             let changed = std::fs::metadata(&file.path).and_then(|about| about.modified());
-            let changed = changed.unwrap_or(SystemTime::UNIX_EPOCH);
+            let since = changed.ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            // S3 tells whole seconds.
+            let changed = since.map_or(0, |since| since.as_secs());
             let is_current = objects.get(name).is_some_and(|object| {
-                object.size == file.bytes && SystemTime::from(object.last_modified) >= changed
+                let put = u64::try_from(object.last_modified.timestamp()).unwrap_or(0);
+                object.size == file.bytes && put >= changed
             });
             if is_current {
                 done.there += 1;
