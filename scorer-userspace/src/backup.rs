@@ -348,9 +348,7 @@ pub fn restore(
         Some(root) => root.join(entry.target.strip_prefix("/").unwrap_or(&entry.target)),
         None => entry.target.clone(),
     };
-    let wanted = || {
-        manifest.files.iter().filter(|entry| records || entry.what != "records.folder")
-    };
+    let wanted = || manifest.files.iter().filter(|entry| records || entry.what != "records.folder");
     if !force && let Some(there) = wanted().map(target).find(|path| path.exists()) {
         return Err(BackupError::Exists(there));
     }
@@ -442,10 +440,7 @@ mod tests {
         assert_eq!(fs::read(there("history")).unwrap(), b"what is remembered");
         let restored = Labels::open(&there("labels.sqlite")).unwrap();
         assert_eq!(restored.since(0, 10).unwrap().len(), 1);
-        assert!(matches!(
-            restore(&into, Some(&root), true, false),
-            Err(BackupError::Exists(_))
-        ));
+        assert!(matches!(restore(&into, Some(&root), true, false), Err(BackupError::Exists(_))));
         assert_eq!(restore(&into, Some(&root), false, true).unwrap().len(), 3, "no records");
         // Without records, over the old one.
         assert_eq!(make(&path, &config, &into, false, true).unwrap().files.len(), 3);

@@ -68,7 +68,9 @@ impl Hosts {
             let (switch, edge) = (&this.switch, lab.edge_namespace());
             run(
                 "ip",
-                &format!("link add port{number} netns {switch} type veth peer name host0 netns {edge}"),
+                &format!(
+                    "link add port{number} netns {switch} type veth peer name host0 netns {edge}"
+                ),
             );
             run("ip", &format!("-n {switch} link set port{number} master sw0 up"));
             run("ip", &format!("-n {edge} addr add 10.99.0.{number}/24 dev host0"));
@@ -134,8 +136,10 @@ impl Host {
         let number = self.number;
         // The nearest first.
         let others = (1..=count).filter(|other| *other != number);
-        let servers: Vec<_> =
-            std::iter::once(number).chain(others).map(|n| format!("\"nats://10.99.0.{n}:4222\"")).collect();
+        let servers: Vec<_> = std::iter::once(number)
+            .chain(others)
+            .map(|n| format!("\"nats://10.99.0.{n}:4222\""))
+            .collect();
         let scorer = format!(
             "[numbers]\nhome_country = 44\n[history]\nmib = 16\nsnapshot = {:?}\n\
              [profiles]\nmib = 8\n[lists]\nstore = {:?}\n[labels]\npath = {:?}\n\
@@ -237,7 +241,8 @@ impl Host {
             let mut text = String::new();
             if let Ok(mut stream) = TcpStream::connect(METRICS) {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
-                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+                let _ = stream
+                    .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
                 let _ = stream.read_to_string(&mut text);
             }
             text

@@ -66,7 +66,12 @@ fn the_same_parquet_files_in_a_folder() {
             .expect("a folder")
             .map(|entry| entry.expect("an entry").path())
             .filter(|path| path.extension().is_some_and(|end| end == "parquet"))
-            .map(|path| (path.file_name().map(std::ffi::OsStr::to_owned), std::fs::read(&path).expect("read")))
+            .map(|path| {
+                (
+                    path.file_name().map(std::ffi::OsStr::to_owned),
+                    std::fs::read(&path).expect("read"),
+                )
+            })
             .collect();
         found.sort();
         found
@@ -85,7 +90,14 @@ fn the_same_parquet_files_in_a_folder() {
     assert!(erased.code == 0 && erased.err.contains("erased 3 calls"), "{}", erased.err);
     assert!(archive(&records, &to, 1).1.contains("1 files put"));
     assert_eq!(files(&objects), files(Path::new(&records)));
-    let count = run(&["query", "--records", &objects.display().to_string(), "SELECT count(*) AS n FROM calls", "--format", "jsonl"]);
+    let count = run(&[
+        "query",
+        "--records",
+        &objects.display().to_string(),
+        "SELECT count(*) AS n FROM calls",
+        "--format",
+        "jsonl",
+    ]);
     assert!(count.out.contains("117"), "{} {}", count.out, count.err);
     let (good, words) = archive(&records, "ftp://x", 1);
     assert!(!good && words.contains("is no place to archive to"), "{words}");
@@ -141,7 +153,12 @@ fn the_same_in_s3_and_read_by_clickhouse() {
         .split("```sql\n")
         .skip(1)
         .filter_map(|block| block.split_once("```"))
-        .map(|(block, _)| block.replace("s3('https://BUCKET.s3.amazonaws.com/PREFIX/*/calls-*.parquet')", "file('FOLDER/calls-*.parquet')"))
+        .map(|(block, _)| {
+            block.replace(
+                "s3('https://BUCKET.s3.amazonaws.com/PREFIX/*/calls-*.parquet')",
+                "file('FOLDER/calls-*.parquet')",
+            )
+        })
         .map(|block| block.replace("FOLDER", &records))
         .collect();
     assert!(blocks.len() >= 3, "{}", blocks.len());

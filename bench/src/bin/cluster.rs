@@ -81,7 +81,8 @@ fn measure(count: usize, rate: u32, seconds: u64) -> anyhow::Result<()> {
         folder.path().join("jetstream")
     );
     fs::write(folder.path().join("nats.conf"), text)?;
-    let program = nats::server().context("nats-server is not installed: `cargo xtask test` does it")?;
+    let program =
+        nats::server().context("nats-server is not installed: `cargo xtask test` does it")?;
     let mut command = Command::new(program);
     command.arg("-c").arg(folder.path().join("nats.conf")).stdout(Stdio::null());
     let server = Server(command.stderr(Stdio::null()).spawn()?);
@@ -120,9 +121,13 @@ fn measure(count: usize, rate: u32, seconds: u64) -> anyhow::Result<()> {
         }
     }
     let [told, messages_out, bytes_out, messages_in, bytes_in, counted] = sums;
-    let each = counting.as_secs_f64() * 1e6 / (counted * took * count as f64).max(1.0);
+    let facts = counted * took * count as f64;
+    let each = match facts {
+        1.0.. => format!("{:.1}", counting.as_secs_f64() * 1e6 / facts),
+        _ => "–".to_owned(),
+    };
     println!(
-        "| {count} | {rate} | {messages_out:.1} | {:.1} | {:.0} | {:.0} | {messages_in:.1} | {:.1} | {counted:.0} | {each:.1} | {:.1} % |",
+        "| {count} | {rate} | {messages_out:.1} | {:.1} | {:.0} | {:.0} | {messages_in:.1} | {:.1} | {counted:.0} | {each} | {:.1} % |",
         bytes_out / 1e3,
         bytes_out / told,
         bytes_out / f64::from(rate),
@@ -189,7 +194,11 @@ fn call(host: &mut Host) {
     };
     let id = [header("Call-ID"), header("i")].concat();
     inspect(host, &text);
-    let about = |id: &str| format!("From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: {id}\r\nContent-Length: 0\r\n");
+    let about = |id: &str| {
+        format!(
+            "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: {id}\r\nContent-Length: 0\r\n"
+        )
+    };
     let via = "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx\r\n";
     inspect(host, &format!("SIP/2.0 200 OK\r\n{via}{}CSeq: 1 INVITE\r\n\r\n", about(&id)));
     host.open.push(id);

@@ -414,9 +414,8 @@ impl Store {
                 ],
             )?;
             let name = &*case.name;
-            let (was, orders) = old.as_ref().map_or((Status::Open, &case.orders), |old| {
-                (old.status, &old.orders)
-            });
+            let (was, orders) =
+                old.as_ref().map_or((Status::Open, &case.orders), |old| (old.status, &old.orders));
             if was != case.status {
                 let what = if case.status == Status::Closed { "close" } else { "reopen" };
                 audit(&transaction, by, what, name, (was.name(), case.status.name()))?;

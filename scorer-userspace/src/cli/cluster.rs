@@ -107,7 +107,10 @@ fn as_table(name: &str, status: &Status) -> String {
         let _ = match about {
             Some((messages, bytes, leader)) => {
                 let leader = if leader.is_empty() { "one server" } else { leader };
-                writeln!(out, "stream {stream}: {messages} messages, {bytes} bytes, led by {leader}")
+                writeln!(
+                    out,
+                    "stream {stream}: {messages} messages, {bytes} bytes, led by {leader}"
+                )
             }
             None => writeln!(out, "stream {stream}: cannot be had (not made yet, or no majority)"),
         };

@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::store::StoreArgs;
 use crate::{
-    records::{Archive, Archived, Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain, markdown},
+    records::{
+        Archive, Archived, Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain,
+        markdown,
+    },
     tap::wall,
 };
 

@@ -144,7 +144,11 @@ fn opened<'a, T, E>(
 pub(super) type Change = (Item, i64, String);
 
 impl Files {
-    pub(super) fn lists(&mut self, at: &Stores, make: bool) -> Result<Option<&mut Store>, ItemError> {
+    pub(super) fn lists(
+        &mut self,
+        at: &Stores,
+        make: bool,
+    ) -> Result<Option<&mut Store>, ItemError> {
         Ok(opened(&mut self.lists, at.lists.as_deref(), make, Store::open)?)
     }
 
@@ -201,7 +205,8 @@ impl Files {
     pub(super) fn state(&mut self, at: &Stores, item: &Item) -> Result<Option<State>, ItemError> {
         match item {
             Item::Entry { list, value } => {
-                let list = List::by_name(list).ok_or(ItemError::Invalid("there is no such list"))?;
+                let list =
+                    List::by_name(list).ok_or(ItemError::Invalid("there is no such list"))?;
                 let Some(store) = self.lists(at, false)? else { return Ok(None) };
                 Ok(store.get(list, value)?.map(|stored| {
                     let Stored { reason, author, created, expires, from, .. } = stored;
@@ -258,7 +263,8 @@ impl Files {
         let contradiction = ItemError::Invalid("its state is of another kind");
         match (item, state) {
             (Item::Entry { list, value }, state) => {
-                let list = List::by_name(list).ok_or(ItemError::Invalid("there is no such list"))?;
+                let list =
+                    List::by_name(list).ok_or(ItemError::Invalid("there is no such list"))?;
                 let entry = match state {
                     Some(State::Entry { reason, author, created, expires, from }) => Some(Stored {
                         list,
@@ -277,12 +283,21 @@ impl Files {
                 }
             }
             (Item::Case { name }, Some(State::Case { .. })) => {
-                let Some(State::Case { status, method, action, response, target, reason, author, created }) =
-                    state
+                let Some(State::Case {
+                    status,
+                    method,
+                    action,
+                    response,
+                    target,
+                    reason,
+                    author,
+                    created,
+                }) = state
                 else {
                     return Err(contradiction);
                 };
-                let status = if status == "open" { cases::Status::Open } else { cases::Status::Closed };
+                let status =
+                    if status == "open" { cases::Status::Open } else { cases::Status::Closed };
                 let response = match response {
                     603 => Response::Decline,
                     607 => Response::Unwanted,
@@ -365,4 +380,3 @@ pub(super) fn is_kept(at: &Stores, item: &Item) -> bool {
         _ => at.lists.is_some(),
     }
 }
-

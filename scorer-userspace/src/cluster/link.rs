@@ -74,6 +74,8 @@ pub(super) fn options(config: &ClusterConfig) -> Result<ConnectOptions, ClusterE
         std::fs::read_to_string(path).map_err(|error| ClusterError::Config(wrong(error)))
     };
     let mut options = ConnectOptions::new()
+        // The first is the nearest.
+        .retain_servers_order()
         // A host that is cut off hears nothing: it is to know within seconds.
         .ping_interval(Duration::from_secs(2))
         .connection_timeout(PATIENCE)

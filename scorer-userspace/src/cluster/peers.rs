@@ -66,7 +66,9 @@ impl Peers {
         let peer = match peers.get_mut(&head.host) {
             Some(peer) => peer,
             None if full => return,
-            None => peers.entry(head.host.clone()).or_insert(Peer { skew, last: (0, 0), told: false }),
+            None => {
+                peers.entry(head.host.clone()).or_insert(Peer { skew, last: (0, 0), told: false })
+            }
         };
         if this <= peer.last {
             return;

@@ -157,14 +157,13 @@ impl Receiver<'_> {
 /// The time of a fact in this host's clock, and whether it is another than the sender
 /// said: a clock that is off by more than `bound` is set right by as much as it is ahead
 /// (`skew`, ns); nothing happens later than `now` and that bound.
-pub(super) fn corrected(
-    at: Timestamp,
-    skew: i64,
-    bound: Duration,
-    now: u64,
-) -> (Timestamp, bool) {
+pub(super) fn corrected(at: Timestamp, skew: i64, bound: Duration, now: u64) -> (Timestamp, bool) {
     let bound = bound.as_nanos().min(u128::from(u64::MAX)) as u64;
-    let set = if skew.unsigned_abs() > bound { at.0.saturating_add_signed(skew.saturating_neg()) } else { at.0 };
+    let set = if skew.unsigned_abs() > bound {
+        at.0.saturating_add_signed(skew.saturating_neg())
+    } else {
+        at.0
+    };
     let set = if set > now.saturating_add(bound) { now } else { set };
     (Timestamp(set), set != at.0)
 }

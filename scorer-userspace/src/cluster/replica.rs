@@ -299,9 +299,10 @@ impl Replica {
     fn take(&mut self, site: &Site, host: &str, said: Said, sequence: u64) -> Result<(), Failed> {
         let name = site.secret.name(&said.item.key());
         let known = self.known(&name)?.unwrap_or_default();
-        let pending = self.dirty.get(&name).is_some_and(|dirty| {
-            (dirty.at.max(known.at + 1), &*self.me) > (said.at, host)
-        });
+        let pending = self
+            .dirty
+            .get(&name)
+            .is_some_and(|dirty| (dirty.at.max(known.at + 1), &*self.me) > (said.at, host));
         if pending || (known.at, &*known.host) >= (said.at, host) {
             let sequence = known.sequence.max(sequence);
             let at = if pending { known.at.max(said.at) } else { known.at };

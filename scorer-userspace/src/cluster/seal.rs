@@ -148,8 +148,7 @@ impl Secret {
         }
         let (front, sealed) = message.split_at(at);
         let mut body = sealed.to_vec();
-        let opened =
-            self.key(&head).open_in_place(nonce(head.first), Aad::from(front), &mut body);
+        let opened = self.key(&head).open_in_place(nonce(head.first), Aad::from(front), &mut body);
         let length = opened.map_err(|_| Refused::Sealed)?.len();
         body.truncate(length);
         Ok((head, body))

@@ -17,15 +17,9 @@ const AT_ONCE: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Incoming {
     /// To be counted.
-    Fact {
-        host: u64,
-        fact: Fact,
-    },
+    Fact { host: u64, fact: Fact },
     /// All of a host's up to here came, with this message of the stream.
-    Mark {
-        mark: Mark,
-        stream: u64,
-    },
+    Mark { mark: Mark, stream: u64 },
 }
 
 /// Its place in the cluster.

@@ -35,14 +35,8 @@ struct Teller<'a> {
 
 /// Works until the scoring thread is gone and all it told is stored or on disk.
 pub(super) async fn run(site: &Site, link: &Linked, mut outbox: Consumer<Fact>, spool: Spool) {
-    let mut teller = Teller {
-        site,
-        link,
-        spool,
-        next: 0,
-        batch: Encoder::default(),
-        since: Instant::now(),
-    };
+    let mut teller =
+        Teller { site, link, spool, next: 0, batch: Encoder::default(), since: Instant::now() };
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

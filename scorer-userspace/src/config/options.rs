@@ -759,7 +759,7 @@ pub const OPTIONS: &[Opt] = &[
     Opt {
         key: "cluster.servers",
         default: "[]",
-        doc: "NATS servers through which hosts of one organisation count each other's calls and share lists, labels and cases, such as \"tls://10.0.0.1:4222\"; none is no cluster. See docs/cluster.md.",
+        doc: "NATS servers through which hosts of one organisation count each other's calls and share lists, labels and cases, such as \"tls://10.0.0.1:4222\", the nearest first; none is no cluster. See docs/cluster.md.",
         set: |c, v| Ok(c.cluster.servers = texts(v)?),
     },
     Opt {

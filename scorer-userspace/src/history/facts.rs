@@ -214,7 +214,12 @@ impl History {
         Merged::Counted
     }
 
-    pub(super) fn count_outcome(&mut self, parties: &[u64; PARTIES], at: Timestamp, outcome: Outcome) {
+    pub(super) fn count_outcome(
+        &mut self,
+        parties: &[u64; PARTIES],
+        at: Timestamp,
+        outcome: Outcome,
+    ) {
         for party in parties {
             if *party != 0
                 && let Some(entry) = self.entries.get(*party)

@@ -177,7 +177,9 @@ fn a_restart_knows_what_is_counted() {
     assert!(error.contains("another secret than the cluster's"), "{error}");
     // Out of the cluster again: the marks mean nothing.
     let alone = HistoryConfig { shared: None, ..config() };
-    assert!(History::restore(&path, &alone, at(1.0)).expect("restored").marks().iter().next().is_none());
+    assert!(
+        History::restore(&path, &alone, at(1.0)).expect("restored").marks().iter().next().is_none()
+    );
 }
 
 fn added(partner: u64, flags: u8) -> Added {

@@ -35,8 +35,8 @@ use table::{Aged, Table};
 
 pub use decay::HALF_LIVES;
 pub use dialog::{Change, Event, Progress, Seen, Taken};
-pub(crate) use entry::Outcome;
 pub use entry::Known;
+pub(crate) use entry::Outcome;
 pub use facts::{CallFact, EndedFact, Fact, LabelFact, Merged};
 pub use keys::CallKeys;
 pub use marks::{HOSTS, Mark, Marks};

@@ -77,8 +77,10 @@ impl Archive {
         let at = self.prefix.clone().join(host);
         let objects: Vec<ObjectMeta> =
             self.store.list(Some(&at)).try_collect().await.map_err(failed)?;
-        let objects: HashMap<_, _> =
-            objects.iter().filter_map(|object| Some((object.location.filename()?, object))).collect();
+        let objects: HashMap<_, _> = objects
+            .iter()
+            .filter_map(|object| Some((object.location.filename()?, object)))
+            .collect();
         let mut done = Archived::default();
         for file in files::list(folder)?.files {
             let Some(name) = file.path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -104,7 +106,8 @@ impl Archive {
                 done.put += 1;
             }
             // Only once that with pseudonyms is there.
-            let with_numbers = name.strip_suffix("-p.parquet").map(|name| format!("{name}.parquet"));
+            let with_numbers =
+                name.strip_suffix("-p.parquet").map(|name| format!("{name}.parquet"));
             if let Some(object) = with_numbers.and_then(|name| objects.get(&*name)) {
                 self.store.delete(&object.location).await.map_err(failed)?;
                 done.deleted += 1;

@@ -171,8 +171,7 @@ fn join(config: &Config, engine: &Engine) -> anyhow::Result<Option<(Seat, Cluste
     if !config.cluster.is_on() {
         return Ok(None);
     }
-    let stores =
-        Stores { lists: config.engine.env.store.clone(), labels: config.labels.clone() };
+    let stores = Stores { lists: config.engine.env.store.clone(), labels: config.labels.clone() };
     Ok(Some(Cluster::start(&config.cluster, stores, engine.history().marks())?))
 }
 
