@@ -160,6 +160,15 @@ impl Files {
         Ok(opened(&mut self.labels, at.labels.as_deref(), make, Labels::open)?)
     }
 
+    /// Makes those that are configured and not there yet, so that nobody looks at one
+    /// that is being made.
+    pub(super) fn make(&mut self, at: &Stores) -> Result<(), ItemError> {
+        self.lists(at, true)?;
+        self.cases(at, true)?;
+        self.labels(at, true)?;
+        Ok(())
+    }
+
     /// Changes behind what `cursors` (of lists, cases, labels) say, which move on.
     pub(super) fn changes(
         &mut self,

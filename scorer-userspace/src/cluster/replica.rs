@@ -117,6 +117,9 @@ impl Replica {
             next: 0,
             me: site.host.clone(),
         };
+        if let Err(error) = this.files.make(stores) {
+            log::error!("{error}; lists, labels and cases are shared when it can be used");
+        }
         for (cursor, name) in MARKS[..3].iter().enumerate() {
             this.read[cursor] = this.mark(name).map_err(failed)?;
         }
