@@ -5,7 +5,7 @@
 //! which other work on the machine moves little; what means something are the ratios.
 
 use std::{
-    fs, io,
+    fs,
     path::Path,
     sync::{Arc, atomic::Ordering},
     thread::sleep,
@@ -21,13 +21,13 @@ use nix::{
 };
 use scorer::{
     capture::{Frame, LinkType},
-    engine::{Assessment, Engine, EngineConfig, Reason},
+    engine::{Engine, EngineConfig},
     features::names,
     model::Model,
     records::{Mode, Recorder, RecordsConfig},
-    simulate::{Label, Mix, Packet, Simulation, Sink},
     time::Timestamp,
 };
+use scorer_bench::calls::{Kept, traffic};
 
 /// Simulated calls that sizes are measured with.
 const CALLS: u64 = 100_000;
@@ -58,27 +58,6 @@ fn main() -> Result<()> {
             }
         }
     }
-    Ok(())
-}
-
-/// Gives every frame of simulated traffic on.
-struct Each<'a>(&'a mut dyn FnMut(&Frame<'_>));
-
-impl Sink for Each<'_> {
-    fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
-        packet.frames(&mut |frame| {
-            (self.0)(frame);
-            Ok(())
-        })
-    }
-
-    fn label(&mut self, _: &Label<'_>) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn traffic(calls: u64, each: &mut dyn FnMut(&Frame<'_>)) -> Result<()> {
-    Simulation::new(Mix::default(), 1, calls)?.run(&mut Each(each))?;
     Ok(())
 }
 
@@ -124,73 +103,6 @@ fn bytes(folder: &Path, kind: &str) -> u64 {
     of_kind.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum()
 }
 
-/// An assessment that owns what it says.
-struct Kept {
-    call_id: Vec<u8>,
-    caller: Vec<u8>,
-    callee: Vec<u8>,
-    network: Option<Vec<u8>>,
-    features: Vec<f32>,
-    reasons: Vec<Reason>,
-    about: Assessment<'static>,
-}
-
-impl Kept {
-    fn of(a: &Assessment<'_>) -> Self {
-        let about = Assessment {
-            verdict: a.verdict,
-            call_id: b"",
-            from_tag: b"",
-            caller: b"",
-            callee: b"",
-            from_user: b"",
-            to_user: b"",
-            network_number: None,
-            meta: a.meta,
-            signature: a.signature,
-            trunk: None,
-            features: &[],
-            reasons: &[],
-            model: "built-in",
-            lists: a.lists,
-            listed: None,
-            decision: scorer::policy::Decision::PASS,
-            profile: a.profile,
-            countries: a.countries,
-            message: b"",
-            evidence: a.evidence,
-            belongs: a.belongs,
-        };
-        Self {
-            call_id: a.call_id.to_owned(),
-            caller: a.caller.to_owned(),
-            callee: a.callee.to_owned(),
-            network: a.network_number.map(<[u8]>::to_owned),
-            features: a.features.to_owned(),
-            reasons: a.reasons.to_owned(),
-            about,
-        }
-    }
-
-    /// Records it as a call of this moment.
-    fn record(&self, recorder: &mut Recorder, now: Timestamp, key: u64) {
-        let mut verdict = self.about.verdict;
-        verdict.timestamp = now.0;
-        verdict.call = key;
-        let assessment = Assessment {
-            verdict,
-            call_id: &self.call_id,
-            caller: &self.caller,
-            callee: &self.callee,
-            network_number: self.network.as_deref(),
-            features: &self.features,
-            reasons: &self.reasons,
-            ..self.about
-        };
-        recorder.call(&assessment, Some(9_000));
-    }
-}
-
 fn kept() -> Result<Vec<Kept>> {
     let mut engine = engine()?;
     let mut calls = Vec::new();
@@ -233,10 +145,10 @@ fn cost(calls: &[Kept], folder: &Path) -> Result<()> {
     // As many as the queue takes: copies, no waiting.
     let config = RecordsConfig { queue: calls.len(), ..config(folder, true) };
     let mut recorder = Recorder::start(&config, Mode::Live)?.context("there is a folder")?;
-    let now = Timestamp(calls[0].about.verdict.timestamp);
+    let now = calls[0].at();
     let [before, _] = cpu()?;
     for (key, call) in calls.iter().enumerate() {
-        call.record(&mut recorder, now, key as u64);
+        call.record(&mut recorder, now, key as u64, None);
     }
     let [after, _] = cpu()?;
     let copy = after.saturating_sub(before).as_secs_f64() / calls.len() as f64;
@@ -269,7 +181,7 @@ fn pace(calls: &[Kept], folder: &Path, features: bool) -> Result<()> {
             let due = (start.elapsed().as_secs_f64() * f64::from(rate)) as u32;
             while sent < due.min(count) {
                 let now = Timestamp(1_760_000_000_000_000_000 + key * 20_000);
-                calls[key as usize % calls.len()].record(recorder, now, key);
+                calls[key as usize % calls.len()].record(recorder, now, key, None);
                 key += 1;
                 sent += 1;
             }

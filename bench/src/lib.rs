@@ -1,4 +1,7 @@
-//! Generated INVITEs for benchmarks: six header styles, about a kilobyte each.
+//! Generated INVITEs for benchmarks: six header styles, about a kilobyte each; and calls
+//! that were assessed.
+
+pub mod calls;
 
 use etherparse::PacketBuilder;
 

@@ -8,7 +8,10 @@ use tokio::sync::Semaphore;
 
 use super::problem::Problem;
 use crate::{
-    records::query::{Limits, OutputError, QueryError, Store},
+    records::{
+        Span, Tally,
+        query::{Limits, OutputError, QueryError, Store},
+    },
     time::Timestamp,
 };
 
@@ -19,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Questions {
     store: Arc<Store>,
+    tally: Arc<Tally>,
     places: Semaphore,
     limits: Limits,
 }
@@ -26,12 +30,31 @@ pub(super) struct Questions {
 impl Questions {
     /// `at_once` questions at a time, each within `limits`.
     pub(super) fn new(store: Arc<Store>, at_once: usize, limits: Limits) -> Self {
-        Self { store, places: Semaphore::new(at_once.max(1)), limits }
+        let tally = Arc::new(Tally::new(store.folder()));
+        Self { store, tally, places: Semaphore::new(at_once.max(1)), limits }
     }
 
     /// The records.
     pub(super) fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Their counts.
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    /// What `ask` has of their counts, in its turn.
+    ///
+    /// # Errors
+    /// A [`Problem`]: no place, too long.
+    pub(super) async fn counted<T: Send + 'static>(
+        &self,
+        [since, until]: [Timestamp; 2],
+        ask: impl FnOnce(&Tally, Span) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let tally = Arc::clone(&self.tally);
+        self.work(move |_, limits| ask(&tally, Span { since, until, time: limits.time })).await
     }
 
     /// The answer's rows, each as its members.

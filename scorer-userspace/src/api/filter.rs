@@ -316,3 +316,29 @@ impl Chosen {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use scorer_common::verdict::{Action, Level, Tag};
+
+    use crate::history::Progress;
+
+    /// The dashboard offers what can be asked for: names stand in its sources, too.
+    #[test]
+    fn the_dashboard_knows_all_names() {
+        let filters = include_str!("../../web/src/lib/filters.ts");
+        let levels = include_str!("../../web/src/lib/format.ts");
+        let known = |source: &str, name: &str| {
+            let from = source.find(&format!("const {name}")).expect(name);
+            let list = &source[from..];
+            let list = &list[list.find("= [").expect(name)..list.find("];").expect(name)];
+            list.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let tags: Vec<_> = Tag::ALL.iter().map(|tag| tag.name()).collect();
+        assert_eq!(known(filters, "TAGS"), tags);
+        let outcomes = Progress::ALL.map(Progress::name);
+        assert_eq!(known(filters, "OUTCOMES"), outcomes);
+        assert_eq!(known(filters, "ACTIONS"), Action::ALL.map(Action::name));
+        assert_eq!(known(levels, "LEVELS"), Level::ALL.map(Level::name));
+    }
+}

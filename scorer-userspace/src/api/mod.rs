@@ -12,6 +12,7 @@ mod dashboard;
 mod extract;
 mod filter;
 mod item;
+mod labelled;
 mod ladder;
 mod live;
 mod mask;
@@ -70,6 +71,7 @@ struct Api {
     stats: Arc<ApiStats>,
     pulse: Pulse,
     spreads: Mutex<routes::spread::Kept>,
+    labelled: Mutex<labelled::Kept>,
     started: jiff::Timestamp,
 }
 
@@ -77,7 +79,7 @@ struct Api {
 fn router(api: &Arc<Api>) -> Router {
     use routes::{
         audit, calls, cases, gate, labels, lists, me, models, policy, profiles, reports, stream,
-        system,
+        system, trends,
     };
     let mut v1 = Router::new()
         .route("/v1/me", get(me::me))
@@ -85,7 +87,7 @@ fn router(api: &Arc<Api>) -> Router {
         .route("/v1/calls/{call}", get(calls::detail))
         .route("/v1/stream", get(stream::stream))
         .route("/v1/labels", get(labels::list).post(labels::add))
-        .route("/v1/reports/trends", get(reports::trends))
+        .route("/v1/reports/trends", get(trends::trends))
         .route("/v1/reports/{by}", get(reports::report))
         .route("/v1/lists", get(lists::list).post(lists::add))
         .route("/v1/lists/audit", get(lists::audit))

@@ -5,7 +5,10 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -113,6 +116,8 @@ pub enum ApiError {
 #[derive(Debug)]
 pub struct Server {
     stop: Option<oneshot::Sender<()>>,
+    /// Ends the counting of stored calls.
+    counting: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     stats: Arc<ApiStats>,
     socket: Option<PathBuf>,
@@ -197,6 +202,7 @@ impl Server {
             stats: Arc::clone(&stats),
             pulse: Pulse::new(),
             spreads: Mutex::default(),
+            labelled: Mutex::default(),
             started: jiff::Timestamp::now(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -223,6 +229,11 @@ impl Server {
                 }),
             )?;
         }
+        let counting = Arc::new(AtomicBool::new(false));
+        if let Some(records) = &api.records {
+            let (tally, stop) = (Arc::clone(records.tally()), Arc::clone(&counting));
+            spawn("api-tally", Box::new(move || tally.follow(&stop)))?;
+        }
         let (stop, stopped) = oneshot::channel();
         spawn(
             "api",
@@ -238,7 +249,8 @@ impl Server {
                 runtime.shutdown_background();
             }),
         )?;
-        Ok(Self { stop: Some(stop), threads, stats, socket: api_config.socket.clone(), address })
+        let socket = api_config.socket.clone();
+        Ok(Self { stop: Some(stop), counting, threads, stats, socket, address })
     }
 
     /// Where it listens, with the port that was chosen.
@@ -255,6 +267,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
+        self.counting.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a thread of the API panicked");

@@ -15,6 +15,7 @@
 
 mod archive;
 mod columns;
+mod counts;
 mod encode;
 mod files;
 pub mod hep;
@@ -25,9 +26,11 @@ mod parquet_file;
 mod pseudonym;
 pub mod query;
 mod recorder;
+mod seek;
 mod segment;
 mod slot;
 mod stats;
+mod tally;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -43,11 +46,13 @@ use std::{
 
 pub use archive::{Archive, Archived};
 pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
+pub use counts::{By, Count, Keyed, NONE, OTHERS};
 pub use keep::{Checked, Erased, Kept, check, erase, maintain};
 pub use number::Sought;
 pub use recorder::{Mode, Recorder, Totals};
 pub(crate) use slot::{Slot, Text};
 pub use stats::Stats;
+pub use tally::{Span, Tally};
 
 /// What is recorded, where, and for how long.
 #[derive(Clone, Debug)]

@@ -14,3 +14,4 @@ pub(super) mod reports;
 pub(super) mod spread;
 pub(super) mod stream;
 pub(super) mod system;
+pub(super) mod trends;

@@ -2,21 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use arrow::{
-    array::{AsArray as _, RecordBatch},
-    datatypes::Float32Type,
-};
 use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Api, access::Viewer, ask::in_sql, extract::Asked, problem::Problem},
+    super::{Api, access::Viewer, extract::Asked, problem::Problem},
     calls::{between, span},
-    reports,
 };
 use crate::{
     model::{Folder, InUse, Model},
-    records::query::quoted,
     time::Timestamp,
 };
 
@@ -128,38 +122,9 @@ async fn labelled(
     api: &Arc<Api>,
     [since, until]: [Timestamp; 2],
 ) -> Result<Vec<Labelled>, Problem> {
-    let Some(records) = &api.records else { return Ok(Vec::new()) };
-    let said = reports::said_of_calls(api).await?;
-    let mut all = Vec::new();
-    for part in said.chunks(500) {
-        let part: std::collections::HashMap<String, bool> = part.iter().cloned().collect();
-        let ids: Vec<_> = part.keys().map(|id| quoted(id)).collect();
-        let sql = format!(
-            "SELECT call_id, probability FROM calls WHERE ts >= {} AND ts < {} AND call_id IN ({})",
-            in_sql(since),
-            in_sql(until),
-            ids.join(", ")
-        );
-        let rows = records
-            .work(move |store, limits| {
-                let mut rows = Vec::new();
-                store.query(&sql, limits, &mut |batch: &RecordBatch| {
-                    let ids = batch.column(0).as_string::<i32>();
-                    let values = batch.column(1).as_primitive::<Float32Type>();
-                    for (id, value) in ids.iter().zip(values) {
-                        if let (Some(fraud), Some(value)) = (id.and_then(|id| part.get(id)), value)
-                        {
-                            rows.push((f64::from(value), *fraud));
-                        }
-                    }
-                    Ok(())
-                })?;
-                Ok(rows)
-            })
-            .await?;
-        all.extend(rows);
-    }
-    Ok(all)
+    let calls = super::super::labelled::labelled(api).await?;
+    let within = calls.iter().filter(|call| call.ts >= since && call.ts < until);
+    Ok(within.map(|call| (f64::from(call.item.probability), call.fraud)).collect())
 }
 
 /// How well labelled calls were told apart.

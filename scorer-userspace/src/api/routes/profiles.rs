@@ -21,7 +21,7 @@ use super::{
         problem::Problem,
     },
     calls::{span, whole_of},
-    cases, reports,
+    cases,
 };
 use crate::{
     number,
@@ -144,7 +144,7 @@ pub(in crate::api) async fn list(
                 tags.entry(profile).or_default().push(tag);
             }
         }
-        frauds = labelled(&api, records, &of).await?;
+        frauds = labelled(&api, [since, until]).await?;
     }
     let cases = cases::all(&api).await?;
     let masked = who.role.is_masked();
@@ -170,29 +170,19 @@ pub(in crate::api) async fn list(
     Ok(Json(Page::<Value> { items, next }))
 }
 
-/// Fraud labels by profile.
+/// Fraud labels by profile, of calls since then.
 async fn labelled(
     api: &Arc<Api>,
-    records: &Questions,
-    of: &str,
+    [since, until]: [Timestamp; 2],
 ) -> Result<HashMap<String, u64>, Problem> {
-    #[derive(Debug, Deserialize)]
-    struct Count {
-        profile: String,
-        calls: u64,
-    }
-    let frauds = reports::frauds(api).await?;
     let mut counts = HashMap::new();
-    for ids in frauds.chunks(500) {
-        let ids: Vec<_> = ids.iter().map(|id| quoted(id)).collect();
-        let rows: Vec<Count> = records
-            .rows(format!(
-                "SELECT profile, count(*) AS calls FROM calls WHERE {of} AND call_id IN ({}) GROUP BY profile",
-                ids.join(", ")
-            ))
-            .await?;
-        for Count { profile, calls } in rows {
-            *counts.entry(profile).or_insert(0) += calls;
+    for call in super::super::labelled::labelled(api).await? {
+        if call.fraud
+            && call.ts >= since
+            && call.ts < until
+            && let Some(profile) = &call.item.profile
+        {
+            *counts.entry(profile.clone()).or_insert(0) += 1;
         }
     }
     Ok(counts)

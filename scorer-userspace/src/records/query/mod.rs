@@ -211,6 +211,22 @@ impl Store {
         Ok(super::one::features(&self.folder, ts, call)?)
     }
 
+    /// Time (ns since 1970) and key of every call since `since` that has one of the
+    /// Call-IDs, the latest first.
+    ///
+    /// # Errors
+    /// [`QueryError::TooLong`] after `time`; when the folder cannot be read.
+    pub fn seek(
+        &self,
+        call_ids: &std::collections::HashSet<String>,
+        since: Timestamp,
+        time: Option<Duration>,
+    ) -> Result<Vec<(u64, u64)>, QueryError> {
+        let deadline = time.and_then(|time| std::time::Instant::now().checked_add(time));
+        let (found, all) = super::seek::seek(&self.folder, call_ids, since, deadline)?;
+        if all { Ok(found) } else { Err(QueryError::TooLong(time.unwrap_or_default())) }
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,8 +1,9 @@
 // Loading, the stream, the size of an element, keys.
 
 import { useCallback, useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
-import { Problem } from "../api/client";
+import { get, Problem } from "../api/client";
 import { live } from "../api/stream";
+import type { Page } from "../api/types";
 
 export interface Loaded<T> {
   data: T | null;
@@ -48,6 +49,55 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, keys: unkn
   }, [key, turn]);
   const reload = useCallback(() => again(undefined as never), []);
   return { ...state, reload };
+}
+
+export interface Paged<T> extends Loaded<Page<T>> {
+  /** Loads the next page; null where there is none, or one is on its way. */
+  more: (() => void) | null;
+}
+
+/** What comes in pages: the first, and those behind it as they are asked for. */
+export function usePages<T>(path: string, params: Record<string, string | number | undefined>): Paged<T> {
+  const [state, setState] = useState<Omit<Loaded<Page<T>>, "reload">>({ data: null, problem: null, loading: true });
+  const [turn, again] = useReducer((n: number) => n + 1, 0);
+  const key = JSON.stringify([path, params]);
+  const now = useRef<AbortController | undefined>(undefined);
+  const load = useCallback(
+    async (cursor: string | null): Promise<void> => {
+      const { signal } = now.current ?? new AbortController();
+      setState((old) => ({ ...old, loading: true }));
+      try {
+        let page = await get<Page<T>>(path, { ...params, cursor }, signal);
+        // A page may be empty though there are more: the server looked long enough.
+        while (!page.items.length && page.next)
+          page = await get<Page<T>>(path, { ...params, cursor: page.next }, signal);
+        if (signal.aborted) return;
+        setState(({ data }) => ({
+          data: { items: cursor && data ? [...data.items, ...page.items] : page.items, next: page.next },
+          problem: null,
+          loading: false,
+        }));
+      } catch (error) {
+        if (signal.aborted) return;
+        const problem =
+          error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
+        setState((old) => ({ ...old, problem, loading: false }));
+      }
+    },
+    [key],
+  );
+  const before = useRef("");
+  useEffect(() => {
+    now.current = new AbortController();
+    // What was loaded stays while the same is loaded again.
+    if (before.current !== key) setState({ data: null, problem: null, loading: true });
+    before.current = key;
+    void load(null);
+    return () => now.current?.abort();
+  }, [key, turn]);
+  const reload = useCallback(() => again(undefined as never), []);
+  const next = state.loading ? null : (state.data?.next ?? null);
+  return { ...state, reload, more: next === null ? null : () => void load(next) };
 }
 
 /** Draws again when something streams in. */

@@ -1,18 +1,18 @@
 // All calls, live and past, narrowed by filters that stand in the address.
 
 import type { JSX } from "preact";
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import { get, Problem } from "../api/client";
-import type { Call, Page } from "../api/types";
+import { useMemo, useState } from "preact/hooks";
+import type { Call } from "../api/types";
 import { ACTIONS, chosen, type Field, type Filters, fits, OUTCOMES, TAGS } from "../lib/filters";
 import { count, LEVELS, seconds, time, words } from "../lib/format";
-import { useLive, useStored } from "../lib/hooks";
+import { useLive, usePages, useStored } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { say } from "../lib/session";
 import { Empty, Foreign, Score, Skeleton, Tags, Text, Trouble } from "../parts/basics";
 import { type Column, VirtualTable } from "../parts/VirtualTable";
 
 const PAGE = 200;
+const NONE: Call[] = [];
 /** How long a row that streamed in stands out. */
 const FRESH_MS = 2_000;
 
@@ -62,27 +62,28 @@ function Done({ call }: { call: Call }): JSX.Element {
 export function Calls({ query }: { query: Record<string, string> }): JSX.Element {
   const filters = chosen(query);
   const key = JSON.stringify(filters);
-  const past = usePast(filters);
+  const past = usePages<Call>("calls", { ...filters, limit: PAGE });
+  const stored = past.data?.items ?? NONE;
   const { calls: streamed } = useLive();
   const [paused, setPaused] = useState<Call[] | null>(null);
   const stream = paused ?? streamed;
   const rows = useMemo(() => {
     // What streamed in has the latest outcome, and comes first where it was loaded as well.
     const all = new Map(
-      [...stream.filter((call) => fits(call, filters)), ...past.rows].reverse().map((call) => [call.call, call]),
+      [...stream.filter((call) => fits(call, filters)), ...stored].reverse().map((call) => [call.call, call]),
     );
     return [...all.values()].sort((a, b) => (a.ts < b.ts ? 1 : a.ts > b.ts ? -1 : 0));
-  }, [stream, stream.length, stream[0], past.rows, key]);
+  }, [stream, stream.length, stream[0], stored, key]);
   const waiting = past.loading && rows.length === 0;
   return (
     <>
       <Views filters={filters} />
       <FilterBar filters={filters} />
-      {past.problem && <Trouble problem={past.problem} retry={past.again} />}
+      {past.problem && <Trouble problem={past.problem} retry={past.reload} />}
       <section class="panel grow">
         <div class="row between bar">
           <span class="dim" role="status">
-            {count(rows.length)} {past.next ? "loaded, more below" : "in all"}
+            {count(rows.length)} {past.data?.next ? "loaded, more below" : "in all"}
           </span>
           <button type="button" aria-pressed={paused !== null} onClick={() => setPaused(paused ? null : [...streamed])}>
             {paused ? "Go on" : "Hold still"}
@@ -94,7 +95,7 @@ export function Calls({ query }: { query: Record<string, string> }): JSX.Element
           columns={COLUMNS}
           keyOf={(call) => call.call}
           open={(call) => go(link(["calls", call.call]))}
-          more={past.next && !past.loading ? past.more : undefined}
+          more={past.more ?? undefined}
           fresh={(call) => Date.now() - Date.parse(call.ts) < FRESH_MS}
           empty={
             waiting ? (
@@ -116,45 +117,6 @@ export function Calls({ query }: { query: Record<string, string> }): JSX.Element
       </section>
     </>
   );
-}
-
-/** Past calls, a page at a time. */
-function usePast(filters: Filters) {
-  const [rows, setRows] = useState<Call[]>([]);
-  const [next, setNext] = useState<string | null>(null);
-  const [loading, setLoading] = useState(true);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [turn, setTurn] = useState(0);
-  const key = JSON.stringify(filters);
-  const load = useCallback(
-    async (cursor: string | null, signal?: AbortSignal) => {
-      setLoading(true);
-      try {
-        let page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor }, signal);
-        // A page may be empty though there are more: the server looked long enough.
-        while (!page.items.length && page.next)
-          page = await get<Page<Call>>("calls", { ...filters, limit: PAGE, cursor: page.next }, signal);
-        setRows((old) => (cursor ? [...old, ...page.items] : page.items));
-        setNext(page.next);
-        setProblem(null);
-        setLoading(false);
-      } catch (error) {
-        if (signal?.aborted) return;
-        setProblem(error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error)));
-        setLoading(false);
-      }
-    },
-    [key],
-  );
-  useEffect(() => {
-    const stop = new AbortController();
-    setRows([]);
-    setNext(null);
-    setProblem(null);
-    void load(null, stop.signal);
-    return () => stop.abort();
-  }, [key, turn]);
-  return { rows, next, loading, problem, more: () => void load(next), again: () => setTurn(turn + 1) };
 }
 
 const MORE: Field[] = ["callee", "fingerprint", "profile", "outcome", "label", "action", "min_score"];

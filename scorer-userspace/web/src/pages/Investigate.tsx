@@ -5,7 +5,7 @@ import { useRef, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { Case, Page, ProfileRow } from "../api/types";
 import { ago, count, time } from "../lib/format";
-import { useLoad } from "../lib/hooks";
+import { useLoad, usePages } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act } from "../lib/session";
 import { Panel, Score, Segments, Show, Tags, Scroll } from "../parts/basics";
@@ -22,7 +22,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
   const order = ORDERS.find(([key]) => key === query.order)?.[0] ?? "score";
   const field = useRef<HTMLInputElement>(null);
   const [opening, setOpening] = useState(false);
-  const profiles = useLoad<Page<ProfileRow>>((signal) => get("profiles", { order, limit: 100 }, signal), [order]);
+  const profiles = usePages<ProfileRow>("profiles", { order, limit: 100 });
   const cases = useLoad<Page<Case>>((signal) => get("cases", {}, signal), []);
   return (
     <div class="stack">
@@ -69,7 +69,7 @@ export function Investigate({ query }: { query: Record<string, string> }): JSX.E
             emptyText="They are made from calls; none was recorded yet."
           >
             {(data) => (
-              <Scroll label="Profiles" class="tall">
+              <Scroll label="Profiles" class="tall" of={profiles}>
                 <table>
                   <thead>
                     <tr>

@@ -2,10 +2,10 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { get, part, send } from "../api/client";
-import type { ListChange, ListEntry, ListName, Page } from "../api/types";
+import { part, send } from "../api/client";
+import type { ListChange, ListEntry, ListName } from "../api/types";
 import { ago, time } from "../lib/format";
-import { useLoad } from "../lib/hooks";
+import { usePages } from "../lib/hooks";
 import { go, link } from "../lib/router";
 import { Act, doing, useMe } from "../lib/session";
 import { Dialog, Foreign, Panel, Segments, Show, Text, Scroll } from "../parts/basics";
@@ -14,11 +14,8 @@ import { KINDS, ListDialog } from "../parts/dialogs";
 export function Lists({ query }: { query: Record<string, string> }): JSX.Element {
   const { list = "", kind = "", q = "" } = query;
   const me = useMe();
-  const entries = useLoad<Page<ListEntry>>(
-    (signal) => get("lists", { list, kind, q, limit: 500 }, signal),
-    [list, kind, q],
-  );
-  const trail = useLoad<Page<ListChange>>((signal) => get("lists/audit", { limit: 50 }, signal), []);
+  const entries = usePages<ListEntry>("lists", { list, kind, q, limit: 500 });
+  const trail = usePages<ListChange>("lists/audit", { limit: 50 });
   const [adding, setAdding] = useState<ListName | null>(null);
   const [removing, setRemoving] = useState<ListEntry | null>(null);
   const set = (change: Record<string, string>): void => go(link(["lists"], { list, kind, q, ...change }), true);
@@ -77,7 +74,7 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
           }
         >
           {(data) => (
-            <Scroll label="Entries" class="tall">
+            <Scroll label="Entries" class="tall" of={entries}>
               <table>
                 <thead>
                   <tr>
@@ -134,7 +131,7 @@ export function Lists({ query }: { query: Record<string, string> }): JSX.Element
           emptyText="Every change is kept here."
         >
           {(data) => (
-            <Scroll label="Changes">
+            <Scroll label="Changes" of={trail}>
               <table>
                 <tbody>
                   {data.items.map((each, i) => (

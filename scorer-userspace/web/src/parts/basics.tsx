@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../api/client";
 import type { Level } from "../api/types";
-import type { Loaded } from "../lib/hooks";
+import type { Loaded, Paged } from "../lib/hooks";
 import { LEVELS } from "../lib/format";
 import { link } from "../lib/router";
 
@@ -226,12 +226,21 @@ export function Dialog(props: Children & { title: string; close: () => void; wid
 /** A part that scrolls by itself, also by keys. */
 export function Scroll({
   label,
-  class: more = "",
+  class: extra = "",
+  of,
   children,
-}: Children & { label: string; class?: string }): JSX.Element {
+}: Children & { label: string; class?: string; of?: Paged<unknown> }): JSX.Element {
   return (
-    <div class={`lists ${more}`} tabIndex={0} role="region" aria-label={label}>
+    <div class={`lists ${extra}`} tabIndex={0} role="region" aria-label={label}>
       {children}
+      {of?.data?.next && (
+        <div class="row end body">
+          <span class="dim">There are more.</span>
+          <button type="button" disabled={!of.more} onClick={() => of.more?.()}>
+            {of.more ? "Load more" : "Loading…"}
+          </button>
+        </div>
+      )}
     </div>
   );
 }
