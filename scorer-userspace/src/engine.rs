@@ -414,6 +414,7 @@ impl Scorer {
     }
 
     /// Has a fact told to the other hosts.
+    #[expect(clippy::large_types_passed_by_value, reason = "it is moved into the queue")]
     fn tell(&mut self, fact: Fact) {
         if let Some(facts) = &mut self.facts
             && facts.len() < FACTS

@@ -430,7 +430,7 @@ mod within {
             let engine = Engine::new(&config_of, model).expect("an engine");
             let marks = engine.history().marks().clone();
             let (seat, cluster) =
-                Cluster::start(&config, Stores::default(), &marks).expect("started");
+                Cluster::start(&config, &Stores::default(), &marks).expect("started");
             let stats = seat.stats();
             Self { engine, seat, stats, cluster, ahead }
         }

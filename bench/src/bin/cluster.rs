@@ -99,7 +99,7 @@ fn measure(count: usize, rate: u32, seconds: u64) -> anyhow::Result<()> {
         let engine_config = EngineConfig { history, ..EngineConfig::default() };
         let engine = Engine::new(&engine_config, Arc::clone(&model))?;
         let marks = engine.history().marks().clone();
-        let (seat, cluster) = Cluster::start(&config, Stores::default(), &marks)?;
+        let (seat, cluster) = Cluster::start(&config, &Stores::default(), &marks)?;
         let stats = seat.stats();
         let calls = number as u32 * 1_000_000;
         hosts.push(Host { engine, seat, stats, cluster, calls, open: Vec::new() });

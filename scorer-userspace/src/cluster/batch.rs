@@ -58,14 +58,12 @@ impl Encoder {
 
     fn key(&mut self, key: u64) {
         let next = self.known.len() as u32;
-        match self.known.get(&key) {
-            Some(at) => self.varint(u64::from(*at)),
-            None => {
-                self.known.insert(key, next);
-                self.varint(u64::from(next));
-                self.out.extend_from_slice(&key.to_le_bytes());
-            }
+        if let Some(at) = self.known.get(&key) {
+            return self.varint(u64::from(*at));
         }
+        self.known.insert(key, next);
+        self.varint(u64::from(next));
+        self.out.extend_from_slice(&key.to_le_bytes());
     }
 
     fn head(&mut self, kind: u8, flags: u8, at: Timestamp) {
@@ -308,7 +306,9 @@ mod tests {
 
     fn encode(facts: &[Fact]) -> (Vec<u8>, u32) {
         let mut encoder = Encoder::default();
-        facts.iter().for_each(|fact| encoder.add(fact));
+        for fact in facts {
+            encoder.add(fact);
+        }
         let count = encoder.count();
         (encoder.finish(), count)
     }

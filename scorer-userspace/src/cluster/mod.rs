@@ -275,7 +275,7 @@ impl Cluster {
     /// When something is missing in the configuration, or a file cannot be used.
     pub fn start(
         config: &ClusterConfig,
-        stores: Stores,
+        stores: &Stores,
         marks: &Marks,
     ) -> Result<(Seat, Self), ClusterError> {
         let host = config.host()?;
@@ -293,7 +293,7 @@ impl Cluster {
             stats: Arc::clone(&stats),
         });
         let link = Link::new(&site)?;
-        let replica = replica::Replica::open(&site, &stores)?;
+        let replica = replica::Replica::open(&site, stores)?;
         let (out, outbox) = RingBuffer::new(OUTBOX);
         let (inbox, incoming) = RingBuffer::new(INBOX);
         let own = Mark { host: me, epoch, next: 0 };

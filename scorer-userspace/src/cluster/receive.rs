@@ -29,7 +29,7 @@ use crate::{
 /// Before the stream is asked for anew.
 const AGAIN: Duration = Duration::from_millis(500);
 /// What is wrong with messages is told so often.
-const TELL: Duration = Duration::from_secs(60);
+const TELL: Duration = Duration::from_mins(1);
 
 struct Receiver<'a> {
     site: &'a Site,
@@ -138,6 +138,7 @@ impl Receiver<'_> {
     }
 
     /// Waits for room: what comes behind waits in JetStream.
+    #[expect(clippy::large_types_passed_by_value, reason = "it is moved into the queue")]
     async fn give(&mut self, mut item: Incoming) {
         while let Err(PushError::Full(back)) = self.inbox.push(item) {
             item = back;

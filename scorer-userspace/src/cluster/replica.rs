@@ -263,7 +263,7 @@ impl Replica {
             {
                 // It is on its way here, or was taken already.
                 self.dirty.remove(&name);
-                self.take(site, &head.host, other, last.sequence)?;
+                self.take(site, &head.host, &other, last.sequence)?;
                 return Ok(None);
             }
             let (message, id) = self.seal(site, said);
@@ -290,7 +290,7 @@ impl Replica {
                 (head.kind == Kind::State).then_some((head.host, said))
             });
             match said {
-                Some((host, said)) => self.take(site, &host, said, last)?,
+                Some((host, said)) => self.take(site, &host, &said, last)?,
                 None => add(&site.stats.state_refused, 1),
             }
         }
@@ -299,7 +299,7 @@ impl Replica {
     }
 
     /// Has an item be as a host says, if that is the later version.
-    fn take(&mut self, site: &Site, host: &str, said: Said, sequence: u64) -> Result<(), Failed> {
+    fn take(&mut self, site: &Site, host: &str, said: &Said, sequence: u64) -> Result<(), Failed> {
         let name = site.secret.name(&said.item.key());
         let known = self.known(&name)?.unwrap_or_default();
         let pending = self

@@ -14,6 +14,7 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 /// What comes for the scoring thread.
+#[expect(clippy::large_enum_variant, reason = "facts are most of it, and a queue has no boxes")]
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Incoming {
     /// To be counted.

@@ -172,7 +172,7 @@ fn join(config: &Config, engine: &Engine) -> anyhow::Result<Option<(Seat, Cluste
         return Ok(None);
     }
     let stores = Stores { lists: config.engine.env.store.clone(), labels: config.labels.clone() };
-    Ok(Some(Cluster::start(&config.cluster, stores, engine.history().marks())?))
+    Ok(Some(Cluster::start(&config.cluster, &stores, engine.history().marks())?))
 }
 
 /// Begins to serve the API, where it is configured; the scoring thread's end of it.
