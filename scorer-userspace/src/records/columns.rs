@@ -105,7 +105,7 @@ pub const CALLS: &[Column] = &[
     column("signature", Type::Text, false, "How the call is signalled (docs/fingerprint.md)."),
     key("profile", false, "Key of the caller's profile, 16 hexadecimal digits."),
     column("score", Type::U8, false, "0–100."),
-    column("probability", Type::F32, false, "Probability of fraud, 0–1."),
+    column("probability", Type::F32, false, "Probability of fraud, 0–1, to twelve bits."),
     column("level", Type::Text, false, "`low`, `medium`, `high` or `critical`."),
     column("tags", Type::Texts, false, "Tags, in the order of their bits."),
     column(
@@ -144,7 +144,7 @@ pub const LATER: &[Column] = &[
 
 /// A change of a call.
 pub const OUTCOMES: &[Column] = &[
-    column("ts", Type::Time, false, "When the call changed."),
+    column("ts", Type::Time, false, "When the call changed, the next whole millisecond."),
     column("call", Type::U64, false, "Key of the call attempt."),
     column(
         "outcome",
@@ -201,7 +201,11 @@ pub fn markdown() -> String {
     );
     for (name, about, columns) in [
         ("calls", "a row a call attempt", &[CALLS, LATER][..]),
-        ("outcomes", "a row a change of a call", &[OUTCOMES]),
+        (
+            "outcomes",
+            "a row a change of a call; once its end is in a file, its answer is left out: it was `duration_s` before",
+            &[OUTCOMES],
+        ),
     ] {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "## `{name}`: {about}\n\n| column | type | what |\n|---|---|---|");

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     features::{COUNT, REGISTRY},
     history::Change,
+    time::Timestamp,
 };
 
 /// Rows of a batch at most.
@@ -150,7 +151,7 @@ impl CallRows {
         let _ = write!(self.scratch, "{}", slot.signature);
         self.signature.append_value(&self.scratch);
         self.score.append_value(slot.score);
-        self.probability.append_value(slot.probability);
+        self.probability.append_value(brief(slot.probability));
         self.level.append_value(level(slot.level));
         for tag in Tags(slot.tags).iter() {
             self.tags.values().append_value(tag.name());
@@ -279,7 +280,7 @@ impl OutcomeRows {
     }
 
     pub(super) fn push(&mut self, change: &Change) {
-        self.ts.append_value(change.at.0 as i64);
+        self.ts.append_value(next_millisecond(change.at) as i64);
         self.call.append_value(change.call);
         self.outcome.append_value(change.progress.name());
         self.code.append_option((change.code != 0).then_some(change.code));
@@ -304,6 +305,12 @@ impl OutcomeRows {
 
 fn times() -> TimestampNanosecondBuilder {
     TimestampNanosecondBuilder::new().with_timezone("+00:00")
+}
+
+/// A time to the millisecond, never before it was: an outcome does not come before its
+/// call. What lies below says nothing to a reader, and takes half of the room.
+const fn next_millisecond(at: Timestamp) -> u64 {
+    at.0.div_ceil(1_000_000).saturating_mul(1_000_000)
 }
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {

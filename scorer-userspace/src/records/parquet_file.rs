@@ -14,11 +14,13 @@ use std::{
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray as _, FixedSizeListArray, Float32Array, RecordBatch, StringArray,
+        Array, ArrayRef, AsArray as _, BooleanArray, FixedSizeListArray, Float32Array, RecordBatch,
+        StringArray,
     },
     buffer::NullBuffer,
-    compute::{concat_batches, sort_to_indices, take_record_batch},
-    datatypes::{DataType, Float32Type, Schema, SchemaRef, TimestampNanosecondType},
+    compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch},
+    datatypes::{DataType, Float32Type, Schema, SchemaRef, TimestampNanosecondType, UInt64Type},
+    error::ArrowError,
 };
 use parquet::{
     arrow::{
@@ -41,7 +43,7 @@ use super::{
     },
     segment::{Reader, Tail},
 };
-use crate::time::Timestamp;
+use crate::{history::Progress, time::Timestamp};
 
 /// Rows that lie together and are sorted; what is held in memory of a file, too.
 const ROW_GROUP: usize = 32_768;
@@ -68,13 +70,13 @@ pub(super) fn of_segment(folder: &Path, segment: &SegmentFile) -> Result<Made, R
         rows += batch.num_rows();
         waiting.push(batch);
         if rows >= ROW_GROUP {
-            out.write(&sorted(&waiting, reader.path())?)?;
+            out.write(&group(segment.kind, &waiting, reader.path())?)?;
             waiting.clear();
             rows = 0;
         }
     }
     if rows > 0 {
-        out.write(&sorted(&waiting, reader.path())?)?;
+        out.write(&group(segment.kind, &waiting, reader.path())?)?;
     }
     let rows = out.finish(None, false)?;
     let damaged = match reader.tail() {
@@ -279,6 +281,44 @@ impl Drop for Output<'_> {
     }
 }
 
+/// A row group of a segment's batches.
+fn group(kind: Kind, batches: &[RecordBatch], path: &Path) -> Result<RecordBatch, RecordsError> {
+    let all = sorted(batches, path)?;
+    match kind {
+        Kind::Calls => Ok(all),
+        Kind::Outcomes => {
+            let said = without_answers(&all).map_err(RecordsError::arrow(path))?;
+            Ok(said.unwrap_or(all))
+        }
+    }
+}
+
+/// Outcomes without the answers of calls that end in the same batch: when a call was
+/// answered tells its end, too (`duration_s` before it). `None` where there is none.
+fn without_answers(all: &RecordBatch) -> Result<Option<RecordBatch>, ArrowError> {
+    let column = |name| all.column_by_name(name);
+    let (Some(calls), Some(outcomes)) = (
+        column("call").and_then(|calls| calls.as_primitive_opt::<UInt64Type>()),
+        column("outcome").and_then(|outcomes| outcomes.as_string_opt::<i32>()),
+    ) else {
+        return Ok(None);
+    };
+    let is = |row: usize, names: &[Progress]| {
+        names.iter().any(|progress| progress.name() == outcomes.value(row))
+    };
+    let rows = || 0..all.num_rows();
+    let over = rows().filter(|row| is(*row, &[Progress::Completed, Progress::Short]));
+    let over: HashSet<u64, foldhash::fast::RandomState> =
+        over.map(|row| calls.value(row)).collect();
+    let kept: BooleanArray = rows()
+        .map(|row| Some(!(is(row, &[Progress::Answered]) && over.contains(&calls.value(row)))))
+        .collect();
+    if kept.true_count() == all.num_rows() {
+        return Ok(None);
+    }
+    filter_record_batch(all, &kept).map(Some)
+}
+
 /// Batches as one, sorted by time, features as columns.
 fn sorted(batches: &[RecordBatch], path: &Path) -> Result<RecordBatch, RecordsError> {
     let failed = RecordsError::arrow(path);
@@ -298,7 +338,7 @@ fn sorted(batches: &[RecordBatch], path: &Path) -> Result<RecordBatch, RecordsEr
 pub(super) fn widen(
     batch: &RecordBatch,
     wanted: Option<&[&str]>,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
+) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
     let Ok(at) = schema.index_of(FEATURES) else { return Ok(batch.clone()) };
     let names: Vec<_> =

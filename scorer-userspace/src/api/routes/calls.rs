@@ -31,7 +31,8 @@ use super::super::{
     problem::Problem,
 };
 use crate::{
-    features::REGISTRY, labels::Labels, records::query::quoted, tap::wall, time::Timestamp,
+    features::REGISTRY, history::Progress, labels::Labels, records::query::quoted, tap::wall,
+    time::Timestamp,
 };
 
 /// After this long a page is given out with what was found, and where to go on.
@@ -400,10 +401,30 @@ impl Found {
                 ))
                 .await?;
             let steps = steps.into_iter().map(|went| (Timestamp(went.ts), went.outcome)).collect();
-            return Ok(Self { item, features, steps });
+            return Ok(Self { item, features, steps: with_answer(Timestamp(ts), steps) });
         }
         Err(not_found(asked))
     }
+}
+
+/// Steps with the answer, which records leave out where the end tells it.
+fn with_answer(
+    invite: Timestamp,
+    mut steps: Vec<(Timestamp, Outcome)>,
+) -> Vec<(Timestamp, Outcome)> {
+    const ANSWERED: &str = Progress::Answered.name();
+    let told = steps.iter().any(|(_, outcome)| outcome.outcome == ANSWERED);
+    let answer = steps.iter().find_map(|(_, outcome)| {
+        let setup = outcome.setup_s.filter(|_| !told && outcome.duration_s.is_some())?;
+        let at = invite.plus(Duration::try_from_secs_f32(setup).ok()?);
+        let outcome = Outcome { outcome: ANSWERED.into(), duration_s: None, ..outcome.clone() };
+        Some((at, outcome))
+    });
+    if let Some(answer) = answer {
+        let place = steps.iter().take_while(|(at, _)| *at < answer.0).count();
+        steps.insert(place, answer);
+    }
+    steps
 }
 
 /// Features of a stored call; none where they are not kept.
@@ -440,4 +461,38 @@ pub(in crate::api) async fn masked_verdict(
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, Body::from(format!("{line}\n"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, with_answer};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn an_answer_is_told_by_the_end_of_a_call() {
+        let end = |outcome: &str, duration_s| Outcome {
+            outcome: outcome.into(),
+            code: Some(200),
+            setup_s: Some(2.5),
+            duration_s,
+        };
+        let second = |seconds: f64| Timestamp((seconds * 1e9) as u64);
+        let names = |steps: Vec<(Timestamp, Outcome)>| {
+            steps.into_iter().map(|(at, outcome)| (at, outcome.outcome)).collect::<Vec<_>>()
+        };
+        let over = (second(40.0), end("completed", Some(30.0)));
+        let (answered, completed) = ("answered".to_owned(), "completed".to_owned());
+        assert_eq!(
+            names(with_answer(second(7.5), vec![over.clone()])),
+            [(second(10.0), answered.clone()), (second(40.0), completed.clone())]
+        );
+        let told = (second(10.0), end("answered", None));
+        assert_eq!(
+            names(with_answer(second(7.5), vec![told, over])),
+            [(second(10.0), answered), (second(40.0), completed)]
+        );
+        let refused = (second(9.0), Outcome { setup_s: None, ..end("rejected", None) });
+        assert_eq!(with_answer(second(7.5), vec![refused]).len(), 1);
+        assert!(with_answer(second(7.5), Vec::new()).is_empty());
+    }
 }
