@@ -22,7 +22,9 @@ use crate::{
     env::{Env, EnvConfig, EnvError, Place},
     features::{self, Call, Parts, Traits, Vector, id},
     geo::{self, Located},
-    history::{CallKeys, Change, Event, History, HistoryConfig, Recall, Seen},
+    history::{
+        CallFact, CallKeys, Change, Event, Fact, History, HistoryConfig, Mark, Merged, Recall, Seen,
+    },
     lists::{Hits, List, ListSet, Query},
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
@@ -146,6 +148,8 @@ pub struct Engine {
 
 /// Changes of calls that wait to be taken; a frame brings one or, over TCP, a few.
 const CHANGES: usize = 256;
+/// Facts that do: the smallest messages that are any take 64 bytes of a TCP segment.
+const FACTS: usize = 1_024;
 
 impl Engine {
     /// An engine that has seen nothing.
@@ -177,6 +181,7 @@ impl Engine {
                 features: [f32::NAN; features::COUNT],
                 contributions: [0.0; features::COUNT],
                 changes: Vec::with_capacity(CHANGES),
+                facts: config.history.shared.map(|_| Vec::with_capacity(FACTS)),
                 now: Timestamp(0),
                 stats: EngineStats::default(),
             },
@@ -201,6 +206,25 @@ impl Engine {
     /// How calls went on since this was last asked for; of more than 256 the first.
     pub fn changes(&mut self) -> impl Iterator<Item = Change> {
         self.scorer.changes.drain(..)
+    }
+
+    /// What other hosts of a cluster shall count, since this was last asked for; nothing
+    /// outside a cluster.
+    pub fn facts(&mut self) -> impl Iterator<Item = Fact> {
+        self.scorer.facts.iter_mut().flat_map(|facts| facts.drain(..))
+    }
+
+    /// Counts what another host told; at most a microsecond or a few.
+    pub fn merge(&mut self, host: u64, fact: &Fact) -> Merged {
+        self.scorer.history.merge(host, fact)
+    }
+
+    /// Notes how far a host's facts are counted, by the message of the stream with this
+    /// number, if it was by one.
+    pub fn mark(&mut self, mark: Mark, stream: Option<u64>) {
+        let marks = &mut self.scorer.history.marks;
+        marks.set(mark);
+        marks.stream = stream.unwrap_or(marks.stream);
     }
 
     /// Scores with other models from the next call on: the challenger, if there is one,
@@ -290,7 +314,11 @@ impl Engine {
         let scorer = &mut self.scorer;
         let dialog = scorer.history.key(CALL_ID, call_id);
         scorer.trial.label(dialog, fraud, scorer.levels.high);
-        scorer.history.label(dialog, fraud, organisation, now)
+        let label = scorer.history.label(dialog, fraud, organisation, now);
+        if let Some((label, true)) = label {
+            scorer.tell(Fact::Labelled(label));
+        }
+        label.is_some()
     }
 
     /// The model in use.
@@ -338,6 +366,8 @@ struct Scorer {
     features: Vector,
     contributions: Vector,
     changes: Vec<Change>,
+    /// For the other hosts of a cluster, where there is one.
+    facts: Option<Vec<Fact>>,
     /// Time of the last call, packets' time.
     now: Timestamp,
     stats: EngineStats,
@@ -410,6 +440,19 @@ impl Scorer {
         {
             self.changes.push(change);
         }
+        if let Some(ended) = taken.counted {
+            self.tell(Fact::Ended(ended));
+        }
+    }
+
+    /// Has a fact told to the other hosts.
+    #[expect(clippy::large_types_passed_by_value, reason = "it is moved into the queue")]
+    fn tell(&mut self, fact: Fact) {
+        if let Some(facts) = &mut self.facts
+            && facts.len() < FACTS
+        {
+            facts.push(fact);
+        }
     }
 
     /// An INVITE that would create a dialog.
@@ -465,14 +508,20 @@ impl Scorer {
         features::compute_rest(&call, &mut self.features);
         let ids = (tag, branch, cseq);
         let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
+        let mut fact = None;
         match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
             Seen::New => {
                 self.now = meta.timestamp;
+                let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
                 if let (Some(callers), Some(found)) = (&mut history.callers, &found) {
-                    let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
                     belongs = callers.take(found, &evidence, id, meta.timestamp);
                 }
+                if self.facts.is_some() {
+                    let new = CallFact::new(dialog, &keys, meta.timestamp);
+                    fact = Some(CallFact { id, evidence, ..new });
+                }
             }
+            Seen::Elsewhere => self.now = meta.timestamp,
             Seen::Again => self.stats.attempts_again += 1,
             Seen::Retransmission => {
                 self.stats.retransmissions += 1;
@@ -486,7 +535,10 @@ impl Scorer {
         let call_key = history.attempt_key(dialog, tag, cseq);
         let shared = consortium.as_deref().zip(said).map(|(index, hit)| Shared::new(index, hit));
         let who = Who { profile: keys.profile, evidence, belongs, case, marks, shared };
-        self.assess(&call, &traits, &who, (dialog, call_key), each);
+        let probability = self.assess(&call, &traits, &who, (dialog, call_key), each);
+        if let Some(fact) = fact {
+            self.tell(Fact::Call(CallFact { probability, ..fact }));
+        }
     }
 
     /// What other organisations say of the caller, and what it can be named by to them.
@@ -660,7 +712,7 @@ impl Scorer {
         who: &Who<'_>,
         (dialog, call_key): (u64, u64),
         each: &mut dyn FnMut(&Assessment<'_>),
-    ) {
+    ) -> f32 {
         features::compute_history(&self.recall, &mut self.features);
         let probability =
             self.model.explain(&self.features, &mut self.contributions, &mut self.model_scratch);
@@ -671,6 +723,7 @@ impl Scorer {
             drift.count(&self.features, probability * 100.0, call.meta.timestamp);
         }
         self.history.scored(who.profile, probability);
+        let modelled = probability;
         // From here on the score is the verdict's: what the model says, held against the
         // lists; and the policy decides by it.
         let ruling = rule(&call.hits, &self.features, score, self.levels, self.lists);
@@ -769,6 +822,7 @@ impl Scorer {
             marks: who.marks,
             update: false,
         });
+        modelled
     }
 }
 
@@ -838,7 +892,11 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
         source,
         trunk: call.place.trunk.map_or_else(
             || history.key(NETWORK, &network_of(meta.source.ip())),
-            |trunk| history.join(u64::from(TRUNK), u64::from(trunk) + 1),
+            // By name: another host of a cluster may have them in another order.
+            |trunk| {
+                let trunk = call.env.trunks.0.get(usize::from(trunk));
+                history.key(TRUNK, trunk.map_or(&[][..], |trunk| trunk.name.as_bytes()))
+            },
         ),
         fingerprint,
         pair: history.join(caller, callee),

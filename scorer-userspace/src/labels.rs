@@ -1,5 +1,6 @@
 //! What people found out about calls afterwards: kept with time and author in one
-//! SQLite file. Nothing is overwritten; of several labels of a call the last counts.
+//! SQLite file. Nothing is overwritten; of several labels of a call the one that was said
+//! last counts, of those of one second the one that came last.
 
 use std::{
     io,
@@ -162,6 +163,26 @@ impl Labels {
         Ok(last.map_err(self.failed())?.unwrap_or(0))
     }
 
+    /// Adds a label of another host of the cluster; false where it is there already.
+    ///
+    /// # Errors
+    /// When it cannot be, or cannot be written.
+    pub(crate) fn replicate(&self, label: &Label) -> Result<bool, LabelError> {
+        check(label).map_err(LabelError::Invalid)?;
+        let failed = self.failed();
+        let query = "SELECT count(*) FROM label
+                     WHERE call_id = ? AND fraud = ? AND by = ? AND at = ? AND weight = ? AND note = ?";
+        let Label { call_id, fraud, by, at, weight, note } = label;
+        let known: i64 = self
+            .database
+            .query_row(query, params![call_id, fraud, by, at, weight, note], |row| row.get(0))
+            .map_err(&failed)?;
+        if known == 0 {
+            insert(&self.database, label).map_err(failed)?;
+        }
+        Ok(known == 0)
+    }
+
     /// The label of a call that counts.
     ///
     /// # Errors
@@ -177,7 +198,7 @@ impl Labels {
     pub fn all_of(&self, call_id: &str, most: u32) -> Result<Vec<Label>, LabelError> {
         let failed = self.failed();
         let query = "SELECT id, call_id, fraud, by, at, weight, note FROM label
-                     WHERE call_id = ? ORDER BY id DESC LIMIT ?";
+                     WHERE call_id = ? ORDER BY at DESC, id DESC LIMIT ?";
         let mut statement = self.database.prepare_cached(query).map_err(&failed)?;
         let rows = statement.query_map(params![call_id, most], of_row).map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
@@ -205,8 +226,9 @@ impl Labels {
     /// Those of the database.
     pub fn counting(&self, mut each: impl FnMut(Label)) -> Result<(), LabelError> {
         let failed = self.failed();
-        let query = "SELECT max(id), call_id, fraud, by, at, weight, note FROM label
-                     GROUP BY call_id ORDER BY 1";
+        let query = "SELECT id, call_id, fraud, by, at, weight, note FROM label AS this
+                     WHERE id = (SELECT id FROM label WHERE call_id = this.call_id
+                                 ORDER BY at DESC, id DESC LIMIT 1) ORDER BY id";
         let mut statement = self.database.prepare(query).map_err(&failed)?;
         let rows = statement.query_map([], of_row).map_err(&failed)?;
         for row in rows {

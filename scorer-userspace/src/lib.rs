@@ -11,9 +11,11 @@
 //! replayed file and a live interface give the same answers for the same packets.
 
 pub mod api;
+pub mod backup;
 pub mod capture;
 pub mod cases;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod env;

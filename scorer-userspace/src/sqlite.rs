@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, Result};
+use rusqlite::{Connection, OpenFlags, Result, TransactionBehavior};
 
 /// How long a change waits for another process that holds the file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -11,8 +11,11 @@ const BRIEFLY: Duration = Duration::from_millis(100);
 
 /// Opens a file to change it, or makes it, with the tables of `schema`.
 pub(crate) fn open(path: &Path, schema: &str) -> Result<Connection> {
-    let database = Connection::open(path)?;
+    let mut database = Connection::open(path)?;
     database.busy_timeout(PATIENCE)?;
+    // One that reads first and then cannot write, since another wrote meanwhile, fails at
+    // once; one that writes from its start waits.
+    database.set_transaction_behavior(TransactionBehavior::Immediate);
     // Readers do not wait for a writer; what was said survives a crash.
     database.pragma_update(None, "journal_mode", "wal")?;
     database.execute_batch(schema)?;

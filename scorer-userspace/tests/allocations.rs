@@ -12,6 +12,7 @@ use scorer::{
     capture::{Frame, LinkType},
     engine::{Engine, EngineConfig},
     features,
+    history::Mark,
     model::Model,
     output::{Style, json_line},
     time::Timestamp,
@@ -93,6 +94,40 @@ fn a_thousand_calls_allocate_nothing() {
     (100..1_100).for_each(&mut inspect);
     let allocated = COUNT.load(Ordering::Relaxed) - before;
     assert_eq!((verdicts, allocated), (1_100, 0));
+}
+
+/// In a cluster: what is told, and what others told.
+#[test]
+fn a_thousand_facts_allocate_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let model = Arc::new(Model::builtin(&features::names()).expect("the built-in model"));
+    let mut config = EngineConfig::default();
+    config.history.shared = Some([1, 2]);
+    let [mut one, mut other] =
+        [(); 2].map(|()| Engine::new(&config, Arc::clone(&model)).expect("the built-in tables"));
+    let frames: Vec<_> = (0..1_100).map(frame).collect();
+    let mut facts = 0;
+    let mut inspect = |i: usize| {
+        let bytes = &frames[i];
+        let frame = Frame {
+            link: LinkType::Ethernet,
+            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
+            bytes,
+            wire_length: bytes.len() as u32,
+            scan: None,
+        };
+        one.inspect(&frame, &mut |_| {});
+        for fact in one.facts() {
+            other.merge(7, &fact);
+            facts += 1;
+        }
+        other.mark(Mark { host: 7, epoch: 1, next: facts }, Some(facts));
+    };
+    (0..100).for_each(&mut inspect);
+    let before = COUNT.load(Ordering::Relaxed);
+    (100..1_100).for_each(&mut inspect);
+    let allocated = COUNT.load(Ordering::Relaxed) - before;
+    assert_eq!((facts, allocated), (1_100, 0));
 }
 
 #[test]

@@ -63,6 +63,11 @@ impl Lab {
         lab
     }
 
+    /// Name of the tapped side's namespace.
+    pub fn edge_namespace(&self) -> &str {
+        &self.edge
+    }
+
     /// A command on the far side.
     pub fn carrier(&self, program: impl AsRef<Path>) -> Command {
         enter(&self.carrier, program.as_ref())

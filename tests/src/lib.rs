@@ -4,6 +4,7 @@
 pub mod backbone;
 pub mod bump;
 pub mod calls;
+pub mod cluster;
 pub mod frames;
 pub mod http;
 pub mod kernel;

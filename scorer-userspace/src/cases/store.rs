@@ -342,6 +342,116 @@ impl Store {
         read().map_err(failed)
     }
 
+    /// Lines of the audit trail behind that of a number, oldest first, at most `most`: their
+    /// numbers, names of cases, and what was done.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn audit_after(
+        &self,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<(i64, String, Change)>, CaseError> {
+        let failed = failed(&self.path);
+        if !self.has_cases().map_err(&failed)? {
+            return Ok(Vec::new());
+        }
+        let read = || -> rusqlite::Result<_> {
+            let mut statement = self.database.prepare_cached(
+                "SELECT id, name, at, author, what, old, new FROM case_audit WHERE id > ?
+                 ORDER BY id LIMIT ?",
+            )?;
+            let rows = statement.query_map([after, i64::from(most)], |row| {
+                let change = Change {
+                    at: row.get(2)?,
+                    author: row.get(3)?,
+                    what: row.get(4)?,
+                    old: row.get(5)?,
+                    new: row.get(6)?,
+                };
+                Ok((row.get(0)?, row.get(1)?, change))
+            })?;
+            rows.collect()
+        };
+        read().map_err(failed)
+    }
+
+    /// Takes what another host of the cluster says of a case, but for its profiles and
+    /// notes; `by` said so, and when.
+    ///
+    /// # Errors
+    /// When it cannot be, or cannot be written.
+    pub(crate) fn replicate(&mut self, case: &Case, by: (&str, i64)) -> Result<(), CaseError> {
+        checked_name(&case.name)?;
+        checked(&[&case.method, &case.orders.reason])?;
+        let old = match self.case(&case.name) {
+            Ok(old) => Some(old),
+            Err(CaseError::Unknown(_)) => None,
+            Err(error) => return Err(error),
+        };
+        if old.is_none() {
+            self.create(case)?;
+        }
+        let failed = failed(&self.path);
+        let transaction = self.database.transaction().map_err(&failed)?;
+        let id = known(&transaction, &case.name, &failed)?;
+        let write = || -> rusqlite::Result<()> {
+            let Orders { action, response, target, reason } = &case.orders;
+            transaction.execute(
+                "UPDATE fraud_case SET status = ?, method = ?, reason = ?, action = ?,
+                 response = ?, target = ?, author = ?, created = ?, changed = ? WHERE id = ?",
+                params![
+                    case.status.name(),
+                    case.method,
+                    reason,
+                    action.map_or("policy", Action::name),
+                    response.code(),
+                    target,
+                    case.author,
+                    case.created,
+                    by.1,
+                    id
+                ],
+            )?;
+            let name = &*case.name;
+            let (was, orders) =
+                old.as_ref().map_or((Status::Open, &case.orders), |old| (old.status, &old.orders));
+            if was != case.status {
+                let what = if case.status == Status::Closed { "close" } else { "reopen" };
+                audit(&transaction, by, what, name, (was.name(), case.status.name()))?;
+            }
+            if *orders != case.orders {
+                audit(&transaction, by, "change", name, (&orders.told(), &case.orders.told()))?;
+            }
+            Ok(())
+        };
+        write().map_err(&failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    /// Makes a case that nothing is known of yet but its name, and that does nothing: what
+    /// hangs on it came before it. False where there is one.
+    ///
+    /// # Errors
+    /// When it cannot be, or cannot be written.
+    pub(crate) fn foreshadow(&mut self, name: &str, by: (&str, i64)) -> Result<bool, CaseError> {
+        let case = Case {
+            name: name.to_owned(),
+            status: Status::Open,
+            method: String::new(),
+            orders: Orders { action: None, ..Orders::default() },
+            author: by.0.to_owned(),
+            created: by.1,
+            changed: by.1,
+            profiles: Vec::new(),
+            notes: Vec::new(),
+        };
+        match self.create(&case) {
+            Err(CaseError::Exists(_)) => Ok(false),
+            done => done.map(|()| true),
+        }
+    }
+
     /// Number of the last change of cases; 0 when there is none.
     pub(super) fn last(&self) -> Result<i64, CaseError> {
         let failed = failed(&self.path);

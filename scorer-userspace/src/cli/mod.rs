@@ -4,8 +4,10 @@
 //! capture that was cut short, a check of `doctor` that failed); 2 wrong usage or
 //! input that cannot be used.
 
+mod backup;
 mod calls;
 mod case;
+mod cluster;
 mod config;
 mod consortium;
 mod doctor;
@@ -101,6 +103,12 @@ enum Command {
     Consortium(consortium::ConsortiumArgs),
     /// Serve the API and the dashboard over stored records, without scoring
     Serve(serve::ServeArgs),
+    /// Put what a scorer knows into a folder, while it runs
+    Backup(backup::BackupArgs),
+    /// Put back what a backup has
+    Restore(backup::RestoreArgs),
+    /// Several hosts as one: make their secret, tell how they are
+    Cluster(cluster::ClusterArgs),
     /// Make, list and revoke tokens for the API
     Token(token::TokenArgs),
     /// Print the table of metrics (docs/metrics.md).
@@ -183,6 +191,9 @@ pub fn main() -> ExitCode {
         }),
         Command::Consortium(args) => consortium::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Backup(args) => backup::make(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Metrics => print(crate::metrics::markdown().as_bytes()),
     };

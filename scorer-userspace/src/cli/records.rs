@@ -1,12 +1,15 @@
 //! `scorer records`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 
 use super::store::StoreArgs;
 use crate::{
-    records::{Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain, markdown},
+    records::{
+        Archive, Archived, Checked, Erased, Kept, RecordsError, Sought, check, erase, maintain,
+        markdown,
+    },
     tap::wall,
 };
 
@@ -21,6 +24,21 @@ enum Command {
     /// Delete what is too old or too much, replace numbers by pseudonyms, take up what
     /// a crash left; `tap` does the same every ten minutes
     Maintain {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Put finished Parquet files into object storage, once or again and again
+    Archive {
+        /// Where: s3://BUCKET/PREFIX (keys, region and endpoint from AWS_… in the environment)
+        /// or file:///FOLDER
+        #[arg(long, value_name = "URL")]
+        to: String,
+        /// Name of this host there; that of the cluster or of the system when not given
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+        /// Do it every so many seconds, until it is ended
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        every: Option<u64>,
         #[command(flatten)]
         store: StoreArgs,
     },
@@ -56,6 +74,14 @@ pub(super) fn run(args: &RecordsArgs) -> anyhow::Result<ExitCode> {
             );
             Ok(if damaged > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
         }
+        Command::Archive { to, host, every, store } => {
+            let (config, folder) = store.folder()?;
+            let host = match host {
+                Some(host) => host.clone(),
+                None => config.cluster.host()?,
+            };
+            archive(to, &host, &folder, every.map(Duration::from_secs))
+        }
         Command::Schema => super::print(markdown().as_bytes()),
         Command::Check { store } => {
             let (folder, _) = store.keeping()?;
@@ -88,4 +114,28 @@ pub(super) fn run(args: &RecordsArgs) -> anyhow::Result<ExitCode> {
             Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
     }
+}
+
+fn archive(
+    to: &str,
+    host: &str,
+    folder: &Path,
+    every: Option<Duration>,
+) -> anyhow::Result<ExitCode> {
+    let archive = Archive::open(to)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        loop {
+            let ran = archive.run(folder, host).await;
+            match (&ran, every) {
+                (Ok(Archived { put, bytes, there, deleted }), _) => eprintln!(
+                    "{put} files put ({bytes} bytes), {there} were there, {deleted} with numbers deleted"
+                ),
+                (Err(error), Some(_)) => log::error!("{error}; tried again"),
+                (Err(_), None) => {}
+            }
+            let Some(every) = every else { return Ok(ran.map(|_| ExitCode::SUCCESS)?) };
+            tokio::time::sleep(every).await;
+        }
+    })
 }

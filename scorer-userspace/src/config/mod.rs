@@ -11,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     api::ApiConfig,
+    cluster::ClusterConfig,
     engine::EngineConfig,
     inline::InlineConfig,
     output::Style,
@@ -58,6 +59,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// What is shared with other organisations.
     pub consortium: ConsortiumConfig,
+    /// Several hosts as one.
+    pub cluster: ClusterConfig,
 }
 
 /// Models beside the one that scores.
@@ -116,6 +119,7 @@ impl Default for Config {
             records: RecordsConfig::default(),
             api: ApiConfig::default(),
             consortium: ConsortiumConfig::default(),
+            cluster: ClusterConfig::default(),
         }
     }
 }

@@ -41,6 +41,13 @@ fn flag(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| "must be true or false".to_owned())
 }
 
+/// A name that can stand in a NATS subject.
+fn name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    let good = crate::cluster::is_name(name);
+    good.then(|| name.to_owned()).ok_or_else(|| "must be 1 to 63 of a–z, 0–9 and -".to_owned())
+}
+
 /// Strings of a list.
 fn texts(value: &Value) -> Result<Vec<String>, String> {
     let wrong = || "must be a list of strings".to_owned();
@@ -808,6 +815,90 @@ pub const OPTIONS: &[Opt] = &[
         default: "5",
         doc: "How often the hub is asked for members and keys, s (1–3,600).",
         set: |c, v| Ok(c.consortium.refresh = Duration::from_secs(within(v, 1, 3_600)?)),
+    },
+    Opt {
+        key: "cluster.servers",
+        default: "[]",
+        doc: "NATS servers through which hosts of one organisation count each other's calls and share lists, labels and cases, such as \"tls://10.0.0.1:4222\", the nearest first; none is no cluster. See docs/cluster.md.",
+        set: |c, v| Ok(c.cluster.servers = texts(v)?),
+    },
+    Opt {
+        key: "cluster.name",
+        default: "\"scorer\"",
+        doc: "Name of the cluster, 1 to 63 of a–z, 0–9, -; several may use the same servers.",
+        set: |c, v| Ok(c.cluster.name = name(v)?),
+    },
+    Opt {
+        key: "cluster.host",
+        default: "# the system's",
+        doc: "Name of this host in the cluster, 1 to 63 of a–z, 0–9, -; no other may have it.",
+        set: |c, v| Ok(c.cluster.host = Some(name(v)?)),
+    },
+    Opt {
+        key: "cluster.secret_file",
+        default: "# none",
+        doc: "File of the secret that all hosts of the cluster have, and nobody else may read; `scorer cluster secret FILE` makes one.",
+        set: |c, v| Ok(c.cluster.secret = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "cluster.credentials",
+        default: "# none",
+        doc: "NATS credentials (a .creds file).",
+        set: |c, v| Ok(c.cluster.credentials = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "cluster.tls_ca",
+        default: "# the system's",
+        doc: "Authority of the NATS servers' certificates, PEM; TLS is required then.",
+        set: |c, v| Ok(c.cluster.tls_ca = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "cluster.tls_cert",
+        default: "# none",
+        doc: "Certificate by which the NATS servers know this host, PEM.",
+        set: |c, v| Ok(c.cluster.tls_cert = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "cluster.tls_key",
+        default: "# none",
+        doc: "Key of that certificate, PEM.",
+        set: |c, v| Ok(c.cluster.tls_key = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "cluster.spool",
+        default: "# none",
+        doc: "Folder for what waits while NATS cannot be had, and for what is known of the others' lists, labels and cases, such as \"/var/lib/scorer/cluster\".",
+        set: |c, v| Ok(c.cluster.spool = Some(text(v)?.into())),
+    },
+    Opt {
+        key: "cluster.spool_mib",
+        default: "256",
+        doc: "What may wait there, MiB (1–1,048,576); then the oldest is dropped and counted.",
+        set: |c, v| Ok(c.cluster.spool_bytes = within(v, 1, 1 << 20)? << 20),
+    },
+    Opt {
+        key: "cluster.replicas",
+        default: "1",
+        doc: "Copies of each stream among the NATS servers (1–5): 3 for a cluster of three. It counts when the stream is made.",
+        set: |c, v| Ok(c.cluster.replicas = within(v, 1, 5)? as usize),
+    },
+    Opt {
+        key: "cluster.keep_hours",
+        default: "24",
+        doc: "How long JetStream keeps counts for hosts that are away, hours (1–168).",
+        set: |c, v| Ok(c.cluster.keep = Duration::from_hours(within(v, 1, 168)?)),
+    },
+    Opt {
+        key: "cluster.keep_mib",
+        default: "1024",
+        doc: "What it keeps of them at most, MiB (16–1,048,576).",
+        set: |c, v| Ok(c.cluster.keep_bytes = within(v, 16, 1 << 20)? << 20),
+    },
+    Opt {
+        key: "cluster.skew_ms",
+        default: "2000",
+        doc: "How far another host's clock may be off before the times of its calls are set right by what it is off, ms (100–60,000).",
+        set: |c, v| Ok(c.cluster.skew = Duration::from_millis(within(v, 100, 60_000)?)),
     },
     Opt {
         key: "output.format",

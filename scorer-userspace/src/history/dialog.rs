@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    BRIEF, CallKeys, History, Recall,
+    BRIEF, CallKeys, EndedFact, History, Recall,
     entry::{Outcome, Own},
     table::Aged,
 };
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 /// After this long without a message of its dialog an INVITE of the same
 /// Call-ID is a new call: Call-IDs are meant to be unique, not all are.
-const FORGOTTEN: f64 = 3600.0;
+pub(super) const FORGOTTEN: f64 = 3600.0;
 
 /// What an INVITE without To tag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Seen {
     Retransmission,
     /// The same request on another way: another branch of a fork, or the next hop.
     Forked,
+    /// A new call here that another host of the cluster told of: it counts already.
+    Elsewhere,
 }
 
 /// What tells how a call goes.
@@ -129,6 +131,8 @@ pub struct Taken {
     pub known: bool,
     /// How the event changed it, if it did.
     pub change: Option<Change>,
+    /// What was counted of it.
+    pub counted: Option<EndedFact>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +149,7 @@ pub(super) const PARTIES: usize = 6;
 #[repr(C)]
 pub(super) struct Dialog {
     last: u64,
-    started: u64,
+    pub(super) started: u64,
     answered: u64,
     /// Caller, network number, callee, source, trunk, fingerprint.
     parties: [u64; PARTIES],
@@ -171,6 +175,8 @@ impl Aged for Dialog {
 
 /// Beside the state: what the first attempt's counting said of each party.
 const NEW_PARTNER: u32 = 0x100;
+/// The call counts by what another host tells of it.
+const ELSEWHERE: u32 = 0x1_0000;
 
 impl Dialog {
     fn state(&self) -> State {
@@ -185,6 +191,11 @@ impl Dialog {
         self.state = self.state & !0xff | state as u32;
     }
 
+    /// Whether this host counts it.
+    pub(super) const fn is_own(&self) -> bool {
+        self.state & ELSEWHERE == 0
+    }
+
     /// Its fingerprint's key.
     pub(super) fn fingerprint(&self) -> u64 {
         self.parties[PARTIES - 1]
@@ -193,8 +204,8 @@ impl Dialog {
 
 impl History {
     /// Takes an INVITE without To tag; what was known before the call is written to
-    /// `recall` when it is [`Seen::New`] or [`Seen::Again`]. `dialog` is the key of
-    /// its Call-ID, `from_tag` and `branch` (of the top Via) are hashes.
+    /// `recall` when it is [`Seen::New`], [`Seen::Elsewhere`] or [`Seen::Again`]. `dialog`
+    /// is the key of its Call-ID, `from_tag` and `branch` (of the top Via) are hashes.
     pub fn invite(
         &mut self,
         dialog: u64,
@@ -228,10 +239,17 @@ impl History {
                 return Seen::Again;
             }
         }
-        let new_partners = self.recall_and_count(keys, now, recall);
-        let state = (0..PARTIES)
-            .filter(|party| new_partners[*party])
-            .fold(0, |state, party| state | NEW_PARTNER << party);
+        let told = self.elsewhere.as_ref().and_then(|calls| calls.since(dialog, now));
+        let state = if let Some(seconds) = told {
+            let own = [Own { seconds, new_partner: false }; PARTIES];
+            self.recall(keys, now, &own, recall);
+            ELSEWHERE
+        } else {
+            let new_partners = self.recall_and_count(keys, now, recall);
+            (0..PARTIES)
+                .filter(|party| new_partners[*party])
+                .fold(0, |state, party| state | NEW_PARTNER << party)
+        };
         if let Some(entry) = self.dialogs.entry(dialog, now) {
             *entry.value = Dialog {
                 last: now.0,
@@ -247,13 +265,13 @@ impl History {
                 state,
             };
         }
-        Seen::New
+        if told.is_some() { Seen::Elsewhere } else { Seen::New }
     }
 
     /// Takes what happens to a known call.
     pub fn event(&mut self, dialog: u64, event: Event, now: Timestamp) -> Taken {
         let Some(known) = self.dialogs.get(dialog) else {
-            return Taken { known: false, change: None };
+            return Taken { known: false, change: None, counted: None };
         };
         known.last = known.last.max(now.0);
         let since = |time: u64| now.seconds_since(Timestamp(time));
@@ -287,18 +305,13 @@ impl History {
                     (Progress::Completed, 200, Some(Outcome::Over))
                 }
             }
-            _ => return Taken { known: true, change: None },
+            _ => return Taken { known: true, change: None, counted: None },
         };
         let known = *known;
-        if let Some(outcome) = outcome {
-            for party in known.parties {
-                if party != 0
-                    && let Some(entry) = self.entries.get(party)
-                {
-                    entry.outcome(now, outcome);
-                }
-            }
-        }
+        let counted = outcome.filter(|_| known.is_own()).map(|outcome| {
+            self.count_outcome(&known.parties, now, outcome);
+            EndedFact { dialog, at: now, parties: known.parties, outcome }
+        });
         let answered = Timestamp(known.answered);
         let (setup, duration) = match progress {
             Progress::Answered => (since(known.started), f64::NAN),
@@ -310,7 +323,7 @@ impl History {
         let call = self.attempt_key(dialog, known.from_tag, known.cseq);
         let (setup, duration) = (setup as f32, duration as f32);
         let change = Some(Change { call, at: now, progress, code, setup, duration });
-        Taken { known: true, change }
+        Taken { known: true, change, counted }
     }
 
     /// Key of a call attempt: of its Call-ID, From tag and CSeq number.

@@ -80,7 +80,7 @@ pub(super) struct Added {
 
 /// How a call went on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// After so many seconds.
     Answered(f32),
     /// Answered, and over within [`super::BRIEF`].
@@ -299,6 +299,35 @@ impl Entry {
         new
     }
 
+    /// One more call of a time that may lie before the last: then it counts as much as is
+    /// left of it. Gaps and sequences are of calls in their order alone.
+    pub(super) fn merge(&mut self, at: Timestamp, added: &Added) {
+        if self.last <= at.0 {
+            self.visit(at, added);
+            return;
+        }
+        let seconds = Timestamp(self.last).seconds_since(at) as f32;
+        let left = decay::after(seconds);
+        for (count, left) in self.calls.iter_mut().zip(left) {
+            *count += left;
+        }
+        let one = |so: bool, left: f32| if so { left } else { 0.0 };
+        self.withheld += one(added.withheld, left[HOUR]);
+        self.special += one(added.special, left[DAY]);
+        self.high_cost += one(added.high_cost, left[HOUR]);
+        if seconds <= HANGING {
+            self.in_progress = self.in_progress.saturating_add(1);
+        }
+        self.first = self.first.min((at.0 / 1_000_000_000) as u32);
+        let bit = 1 << (added.partner >> 58);
+        let period = (at.0 / 1_000_000_000 / PERIOD) as u16;
+        if period == self.period {
+            self.sketch[0] |= bit;
+        } else if period == self.period.wrapping_sub(1) {
+            self.sketch[1] |= bit;
+        }
+    }
+
     /// Calls that were made before the key was let into the table.
     pub(super) fn credit(&mut self, calls: u8) {
         for count in &mut self.calls[HOUR..] {
@@ -323,8 +352,11 @@ impl Entry {
     /// What 1 counted at `now` is in counts that are of the last call: [`Self::last`]
     /// is of calls alone, since rhythm and gaps are.
     fn ahead(&self, now: Timestamp) -> [f32; 5] {
-        let seconds = now.seconds_since(Timestamp(self.last)) as f32;
-        decay::after(seconds).map(|left| 1.0 / left)
+        let last = Timestamp(self.last);
+        if now < last {
+            return decay::after(last.seconds_since(now) as f32);
+        }
+        decay::after(now.seconds_since(last) as f32).map(|left| 1.0 / left)
     }
 
     /// One more retransmission.

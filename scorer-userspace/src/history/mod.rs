@@ -5,8 +5,11 @@
 
 mod decay;
 mod dialog;
+mod elsewhere;
 mod entry;
+mod facts;
 mod keys;
+mod marks;
 pub(crate) mod pages;
 mod profile;
 mod sketch;
@@ -24,6 +27,7 @@ use hashbrown::HashMap;
 
 use crate::{profiles::Profiles, time::Timestamp};
 use dialog::{Dialog, PARTIES};
+use elsewhere::Elsewhere;
 use entry::{Added, Entry, Own};
 use profile::Profile;
 use small::Small;
@@ -32,7 +36,10 @@ use table::{Aged, Table};
 pub use decay::HALF_LIVES;
 pub use dialog::{Change, Event, Progress, Seen, Taken};
 pub use entry::Known;
+pub(crate) use entry::Outcome;
+pub use facts::{CallFact, EndedFact, Fact, LabelFact, Merged};
 pub use keys::CallKeys;
+pub use marks::{HOSTS, Mark, Marks};
 pub(crate) use pages::prefetch;
 pub use profile::Person;
 pub use small::Few;
@@ -57,11 +64,14 @@ pub struct HistoryConfig {
     /// pick Call-IDs or numbers whose keys fall together or drive others out. Without,
     /// every run gives the same, to the last eviction.
     pub secret: bool,
+    /// The secret that all hosts of a cluster hash with, so that a key is the same at
+    /// each of them; `None` outside a cluster.
+    pub shared: Option<[u64; 2]>,
 }
 
 impl Default for HistoryConfig {
     fn default() -> Self {
-        Self { bytes: 256 << 20, profile_bytes: 64 << 20, secret: false }
+        Self { bytes: 256 << 20, profile_bytes: 64 << 20, secret: false, shared: None }
     }
 }
 
@@ -138,12 +148,18 @@ pub struct History {
     hashes: SeedableRandomState,
     /// Who is behind calls, whatever numbers they show.
     pub(crate) callers: Option<Profiles>,
+    /// Calls that other hosts of a cluster told of.
+    elsewhere: Option<Elsewhere>,
+    /// How much of the hosts' facts is counted.
+    pub(crate) marks: Marks,
 }
 
 impl History {
     /// A history that knows nothing.
     pub fn new(config: &HistoryConfig) -> Self {
-        let secret = if config.secret {
+        let secret = if let Some(shared) = config.shared {
+            shared
+        } else if config.secret {
             // Two numbers of the standard library's own random state.
             let state = std::hash::RandomState::new();
             [state.hash_one(1), state.hash_one(2)]
@@ -169,6 +185,8 @@ impl History {
             secret,
             hashes: seeded(secret),
             callers: (config.profile_bytes > 0).then(|| Profiles::new(config.profile_bytes)),
+            elsewhere: config.shared.map(|_| Elsewhere::new()),
+            marks: if config.shared.is_some() { Marks::new() } else { Marks::default() },
         }
     }
 
@@ -376,27 +394,36 @@ impl History {
     }
 
     /// Takes a label for a call that is still remembered as a dialog, given by an
-    /// organisation (0 is one's own; at most 31). False when the call is not known.
-    pub fn label(&mut self, dialog: u64, fraud: bool, organisation: u8, now: Timestamp) -> bool {
-        let Some(dialog) = self.dialogs.get(dialog).copied() else { return false };
-        if let Some(profile) = self.profiles.get(dialog.profile) {
-            profile.label(now, fraud, organisation);
+    /// organisation (0 is one's own; at most 31). What the other hosts of a cluster shall
+    /// count, and whether it is this one that tells; `None` when the call is not known.
+    pub fn label(
+        &mut self,
+        dialog: u64,
+        fraud: bool,
+        organisation: u8,
+        now: Timestamp,
+    ) -> Option<(LabelFact, bool)> {
+        let known = self.dialogs.get(dialog).copied()?;
+        let label = LabelFact {
+            dialog,
+            at: now,
+            profile: known.profile,
+            signature: known.signature,
+            fingerprint: known.fingerprint(),
+            range: known.range,
+            fraud,
+            organisation,
+        };
+        let own = known.is_own();
+        if own {
+            self.take_label(&label);
         }
-        if !fraud {
-            return true;
-        }
-        if self.fraud_signatures.len() < FRAUD_SIGNATURES {
-            self.fraud_signatures.push(dialog.signature);
-        } else {
-            self.fraud_signatures[self.next_signature % FRAUD_SIGNATURES] = dialog.signature;
-        }
-        self.next_signature = (self.next_signature + 1) % FRAUD_SIGNATURES;
-        for key in [dialog.fingerprint(), dialog.range] {
-            if key != 0 && (self.links.len() < LINKS || self.links.contains_key(&key)) {
-                *self.links.entry(key).or_default() += 1;
-            }
-        }
-        true
+        Some((label, own))
+    }
+
+    /// How much of the hosts' facts is counted.
+    pub const fn marks(&self) -> &Marks {
+        &self.marks
     }
 }
 
@@ -436,5 +463,7 @@ impl Recall {
     }
 }
 
+#[cfg(test)]
+mod merging;
 #[cfg(test)]
 mod tests;

@@ -127,15 +127,17 @@ impl Profile {
         callee: u64,
         signature: u64,
     ) {
-        self.last = self.last.max(now.0);
-        if self.calls == 0 {
-            self.first = (now.0 / 1_000_000_000).min(u64::from(u32::MAX)) as u32;
+        let second = (now.0 / 1_000_000_000).min(u64::from(u32::MAX)) as u32;
+        self.first = if self.calls == 0 { second } else { self.first.min(second) };
+        // One that another host tells late is not the last.
+        if self.last <= now.0 {
+            self.last = now.0;
+            self.signature = signature;
         }
         self.calls = self.calls.saturating_add(1);
         self.numbers |= 1 << (number >> 58);
         self.fingerprints |= 1 << (fingerprint >> 58);
         self.callees |= 1 << (callee >> 58);
-        self.signature = signature;
     }
 
     /// The score its call got.

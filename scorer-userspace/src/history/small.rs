@@ -95,6 +95,20 @@ impl Small {
         self.withheld += f32::from(u8::from(withheld));
     }
 
+    /// One more call of a time that may lie before the last: then it counts as much as is
+    /// left of it.
+    pub(super) fn merge(&mut self, at: Timestamp, withheld: bool) {
+        if self.last <= at.0 {
+            return self.count(at, withheld);
+        }
+        let left = decay::after(Timestamp(self.last).seconds_since(at) as f32);
+        for (count, left) in self.calls.iter_mut().zip(left) {
+            *count += left;
+        }
+        self.withheld += if withheld { left[HOUR] } else { 0.0 };
+        self.first = self.first.min((at.0 / 1_000_000_000) as u32);
+    }
+
     /// Calls that were made before the key was let into the table.
     pub(super) fn credit(&mut self, calls: u8) {
         for count in &mut self.calls[HOUR..] {

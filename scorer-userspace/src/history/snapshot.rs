@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "SCORHIS1"  layout u64  secret 2×u64  created u64 (ns)
-//! sections:   kind u8 (1–4 tables, 5 rest, 6–8 callers' profiles)  bytes u32  entries
+//! sections:   kind u8 (1–4 tables, 5 rest, 6–8 callers' profiles, 9 marks)  bytes u32  entries
 //! 0xff        SHA-256 of all before
 //! ```
 //!
@@ -21,7 +21,7 @@ use std::{
 use bytemuck::Pod;
 use sha2::{Digest as _, Sha256};
 
-use super::{Aged, Dialog, Entry, History, HistoryConfig, Profile, Small, Table, decay};
+use super::{Aged, Dialog, Entry, History, HistoryConfig, Marks, Profile, Small, Table, decay};
 use crate::{profiles, time::Timestamp};
 
 const MAGIC: &[u8; 8] = b"SCORHIS1";
@@ -30,6 +30,8 @@ const END: u8 = 0xff;
 const REST: u8 = 5;
 /// Callers' profiles: tokens, profiles, and the rest of them.
 const CALLERS: [u8; 3] = [6, 7, 8];
+/// How much of a cluster's facts is counted.
+const MARKS: u8 = 9;
 /// Sets copied in a step; some 200 kB, well under a tenth of a millisecond.
 const STEP: usize = 128;
 /// Older ones say nothing about today, seconds.
@@ -125,6 +127,9 @@ impl History {
         if let Some(callers) = &self.callers {
             framed(CALLERS[2], out, |out| out.extend_from_slice(&callers.rest()));
         }
+        if self.elsewhere.is_some() {
+            framed(MARKS, out, |out| self.marks.dump(out));
+        }
     }
 
     /// A history from a snapshot, of the size configured now.
@@ -170,6 +175,9 @@ impl History {
         if now.seconds_since(Timestamp(created)) > TOO_OLD {
             return Err(refused("it is older than two weeks"));
         }
+        if config.shared.is_some_and(|shared| shared != [a, b]) {
+            return Err(refused("it was written with another secret than the cluster's"));
+        }
         let mut history = Self::with_secret(config, [a, b]);
         let mut rest = &body[40..];
         loop {
@@ -185,6 +193,7 @@ impl History {
                         4 => fill(&mut history.dialogs, section),
                         5 => history.take_rest(section),
                         6..=8 => history.take_callers(*kind, section),
+                        &MARKS => history.take_marks(section),
                         _ => false,
                     };
                     if !taken {
@@ -206,6 +215,16 @@ impl History {
             7 => callers.fill(section),
             _ => callers.take_rest(section),
         }
+    }
+
+    fn take_marks(&mut self, section: &[u8]) -> bool {
+        // Out of the cluster since.
+        if self.elsewhere.is_none() {
+            return true;
+        }
+        let Some(marks) = Marks::read(section) else { return false };
+        self.marks = marks;
+        true
     }
 
     fn take_rest(&mut self, section: &[u8]) -> bool {

@@ -8,7 +8,7 @@ use crate::{profiles::Kind, time::Timestamp};
 const HOUR: usize = 3;
 
 fn config(bytes: usize) -> HistoryConfig {
-    HistoryConfig { bytes, profile_bytes: 1 << 20, secret: true }
+    HistoryConfig { bytes, profile_bytes: 1 << 20, secret: true, shared: None }
 }
 
 fn small() -> History {
@@ -115,8 +115,8 @@ fn labels_mark_the_person_and_what_is_like_it() {
     let mut history = small();
     invite(&mut history, 1, (1, 1, 1), &keys(1, 2), 0);
     history.scored(keys(1, 2).profile, 0.75);
-    assert!(!history.label(mixed(77), true, 0, at(5)), "an unknown call");
-    assert!(history.label(mixed(1), true, 3, at(5)));
+    assert!(history.label(mixed(77), true, 0, at(5)).is_none(), "an unknown call");
+    assert!(history.label(mixed(1), true, 3, at(5)).is_some());
     let (_, recall) = invite(&mut history, 2, (1, 1, 1), &keys(1, 2), 10);
     assert!((recall.person.risk - 0.75).abs() < 1e-6 && recall.person.fraud == 1.0);
     assert!(recall.person.organisations == 1.0 && recall.person.genuine == 0.0);
@@ -125,7 +125,7 @@ fn labels_mark_the_person_and_what_is_like_it() {
     // Another person with the same signalling from the same source.
     let (_, recall) = invite(&mut history, 3, (1, 1, 1), &keys(50, 2), 11);
     assert!(recall.person.fraud == 0.0 && recall.linked_fraud == 1.0);
-    assert!(history.label(mixed(3), false, 0, at(12)));
+    assert!(history.label(mixed(3), false, 0, at(12)).is_some());
     let (_, recall) = invite(&mut history, 4, (1, 1, 1), &keys(50, 2), 13);
     assert!(recall.person.genuine == 1.0);
 }

@@ -373,22 +373,55 @@ impl Store {
                      ORDER BY id DESC LIMIT ?) ORDER BY id";
         let mut statement = self.database.prepare(query).map_err(&failed)?;
         let mut rows = statement.query([most]).map_err(&failed)?;
-        let read = |row: &SqlRow<'_>| {
-            Ok(Audit {
-                id: row.get(0)?,
-                at: row.get(1)?,
-                author: row.get(2)?,
-                what: row.get(3)?,
-                list: row.get(4)?,
-                value: row.get(5)?,
-                old: row.get(6)?,
-                new: row.get(7)?,
-            })
-        };
         while let Some(row) = rows.next().map_err(&failed)? {
-            each(read(row).map_err(&failed)?);
+            each(of_audit(row).map_err(&failed)?);
         }
         Ok(())
+    }
+
+    /// An entry by its value in the one form.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn get(&self, list: List, value: &str) -> Result<Option<Stored>, StoreError> {
+        let found = find(&self.database, list, value).map_err(self.failed())?;
+        Ok(found.map(|(_, entry)| entry))
+    }
+
+    /// Lines of the audit trail behind that of a number, oldest first, at most `most`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn audit_after(&self, after: i64, most: u32) -> Result<Vec<Audit>, StoreError> {
+        let failed = self.failed();
+        let query = "SELECT id, at, author, what, list, value, old, new FROM audit
+                     WHERE id > ? ORDER BY id LIMIT ?";
+        let mut statement = self.database.prepare_cached(query).map_err(&failed)?;
+        let rows = statement.query_map([after, i64::from(most)], of_audit).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Takes what another host of the cluster says of an entry: as it is now, or that it
+    /// is no more; `by` did it, and when. False where it is so already.
+    ///
+    /// # Errors
+    /// When it cannot be, or cannot be written.
+    pub(crate) fn replicate(
+        &mut self,
+        list: List,
+        value: &str,
+        entry: Option<&Stored>,
+        by: (&str, i64),
+    ) -> Result<bool, StoreError> {
+        let failed = self.failed();
+        if let Some(entry) = entry {
+            let entry = checked(Cow::Borrowed(entry), None).map_err(StoreError::Invalid)?;
+            let transaction = self.database.transaction().map_err(&failed)?;
+            let done = put(&transaction, &entry, by, None).map_err(&failed)?;
+            transaction.commit().map_err(failed)?;
+            return Ok(done != Done::Same);
+        }
+        self.remove(list, value, by.0, by.1, None)
     }
 
     /// Calls `each` with all entries, or those of some rows, as an index takes them.
@@ -493,6 +526,19 @@ fn checked(mut entry: Cow<'_, Stored>, home: Option<u16>) -> Result<Cow<'_, Stor
         return Err("an entry may come from 32 places at most".to_owned());
     }
     Ok(entry)
+}
+
+fn of_audit(row: &SqlRow<'_>) -> rusqlite::Result<Audit> {
+    Ok(Audit {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        author: row.get(2)?,
+        what: row.get(3)?,
+        list: row.get(4)?,
+        value: row.get(5)?,
+        old: row.get(6)?,
+        new: row.get(7)?,
+    })
 }
 
 fn stored(row: &SqlRow<'_>) -> rusqlite::Result<Option<(i64, Stored)>> {

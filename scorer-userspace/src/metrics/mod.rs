@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, Weak};
 use crate::{
     api::ApiStats,
     capture::AssemblerStats,
+    cluster,
     engine::{EngineStats, TrialStats},
     env::Env,
     inline::JudgeStats,
@@ -108,4 +109,6 @@ pub struct Shared {
     pub api: Option<Arc<ApiStats>>,
     /// How the consortium is followed, where one is joined.
     pub consortium: Option<Arc<crate::share::Stats>>,
+    /// The cluster, where this host is in one.
+    pub cluster: Option<Arc<cluster::Stats>>,
 }

@@ -124,6 +124,12 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
             add(name, label, value);
         }
     }
+    for (name, label, value) in shared.cluster.iter().flat_map(|cluster| cluster.samples()) {
+        // What is kept in milliseconds is told in seconds, as everywhere.
+        if name != "scorer_cluster_lag_seconds" {
+            add(name, label, value);
+        }
+    }
     for (name, _, value) in shared.api.iter().flat_map(|api| api.iter()) {
         add("scorer_api_requests_total", name, value);
     }
@@ -165,6 +171,12 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
     }
     if trial.calls > 0 {
         put("scorer_challenger_score_difference", "", trial.mean_difference());
+    }
+    if let Some(cluster) = &shared.cluster {
+        put("scorer_cluster_lag_seconds", "", cluster.lag());
+        for (host, skew) in cluster.skews() {
+            put("scorer_cluster_clock_skew_seconds", &host, skew);
+        }
     }
     if let Some(process) = super::process::Process::read() {
         put("process_cpu_seconds_total", "", process.cpu_seconds);

@@ -378,6 +378,60 @@ pub const FAMILIES: &[Family] = &[
         label: "",
         help: "When the process began, Unix time.",
     },
+    Family {
+        name: "scorer_cluster_connected",
+        kind: "gauge",
+        label: "",
+        help: "1 while NATS is connected and nothing waits on disk for it.",
+    },
+    Family {
+        name: "scorer_cluster_facts_total",
+        kind: "counter",
+        label: "what",
+        help: "Facts of calls (calls, outcomes, labels): told by this host; queue_full and spool_dropped are lost; received from others, and of these counted, same_call (another host saw the call, too, and counts it), duplicate (delivered again), missed (lost on their way), clamped (their time was set right).",
+    },
+    Family {
+        name: "scorer_cluster_messages_total",
+        kind: "counter",
+        label: "what",
+        help: "Batches of facts: published, published_again (JetStream had them), received (one's own among them), refused (not of this cluster, or damaged).",
+    },
+    Family {
+        name: "scorer_cluster_bytes_total",
+        kind: "counter",
+        label: "what",
+        help: "Bytes of these batches.",
+    },
+    Family {
+        name: "scorer_cluster_spool_bytes",
+        kind: "gauge",
+        label: "",
+        help: "Bytes that wait on disk for NATS.",
+    },
+    Family {
+        name: "scorer_cluster_lag_seconds",
+        kind: "gauge",
+        label: "",
+        help: "Seconds from when JetStream stored the last batch received to when it came here.",
+    },
+    Family {
+        name: "scorer_cluster_pending_messages",
+        kind: "gauge",
+        label: "",
+        help: "Batches in JetStream that this host has not received yet.",
+    },
+    Family {
+        name: "scorer_cluster_state_total",
+        kind: "counter",
+        label: "what",
+        help: "Entries of lists, labels, cases and what hangs on them: published, applied from others, older (another version counts), refused (it cannot be here).",
+    },
+    Family {
+        name: "scorer_cluster_clock_skew_seconds",
+        kind: "gauge",
+        label: "host",
+        help: "Seconds that the clock of another host of the cluster is ahead of this one's.",
+    },
 ];
 
 /// Stages of `scorer_stage_seconds`.

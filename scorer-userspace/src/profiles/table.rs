@@ -276,10 +276,12 @@ impl Profiles {
     fn count_all(&mut self, now: Timestamp) {
         let second = seconds(now);
         self.everybody *= decay(second.saturating_sub(self.last) as f32, HALF_LIFE);
-        self.everybody += 1.0;
+        // One that another host tells late counts as much as is left of it.
+        self.everybody += decay(self.last.saturating_sub(second) as f32, HALF_LIFE);
         self.last = self.last.max(second);
         let since = now.0.saturating_sub(self.rate_last) as f32 / 1e9;
-        self.rate = self.rate * decay(since, RATE_HALF_LIFE) + 1.0;
+        let late = self.rate_last.saturating_sub(now.0) as f32 / 1e9;
+        self.rate = self.rate * decay(since, RATE_HALF_LIFE) + decay(late, RATE_HALF_LIFE);
         self.rate_last = self.rate_last.max(now.0);
     }
 
@@ -539,9 +541,10 @@ impl Profiles {
             }
             if let Some(entry) = self.tokens.entry(token, now) {
                 let mut next = known[kind as usize];
-                next.count += 1.0;
+                let one = decay(next.last.saturating_sub(seconds(now)) as f32, HALF_LIFE);
+                next.count += one;
                 let at = next.users.iter().position(|user| *user == handle);
-                let count = at.map_or(0.0, |at| next.counts[at]) + 1.0;
+                let count = at.map_or(0.0, |at| next.counts[at]) + one;
                 let to = at.unwrap_or(USERS - 1);
                 next.users.copy_within(..to, 1);
                 next.counts.copy_within(..to, 1);

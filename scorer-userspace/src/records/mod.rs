@@ -13,6 +13,7 @@
 //! name ([`files`]), so that a crash at any step leaves either the old state or the
 //! new one. Everything that needs DataFusion is in [`query`].
 
+mod archive;
 mod columns;
 mod counts;
 mod encode;
@@ -43,6 +44,7 @@ use std::{
     time::Duration,
 };
 
+pub use archive::{Archive, Archived};
 pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
 pub use counts::{By, Count, Keyed, NONE, OTHERS};
 pub use keep::{Checked, Erased, Kept, check, erase, maintain};
@@ -149,6 +151,18 @@ pub enum RecordsError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    /// Object storage.
+    #[error("cannot archive to {url}: {source}")]
+    Archive {
+        /// Where.
+        url: String,
+        /// Cause.
+        #[source]
+        source: object_store::Error,
+    },
+    /// No place to archive to.
+    #[error("{0:?} is no place to archive to; write file:///FOLDER or s3://BUCKET/PREFIX")]
+    NoArchive(String),
     /// The number to be erased is none.
     #[error("{0:?} is no telephone number; write it as +441632960001")]
     NoNumber(String),

@@ -16,6 +16,7 @@ use crate::{
     api,
     capture::{Frame, LinkType, pcap},
     cli::keeping::{Fresh, Snapshots},
+    cluster::Seat,
     engine::{Assessment, Engine},
     metrics::{DELIVER_SAMPLE, Profiles, Shared, Snapshot},
     model::InUse,
@@ -51,6 +52,8 @@ pub(in crate::cli) struct Desk {
     pub(super) save: Option<pcap::Writer>,
     pub(super) save_error: Option<std::io::Error>,
     pub(super) shared: Arc<Shared>,
+    /// Its place in the cluster, where there is one.
+    pub(super) seat: Option<Seat>,
 }
 
 /// Where every verdict goes.
@@ -164,7 +167,7 @@ impl Desk {
         taken: Option<u64>,
         also: &mut dyn FnMut(&Assessment<'_>),
     ) {
-        let Self { engine, out, save, save_error, shared, asker, .. } = self;
+        let Self { engine, out, save, save_error, shared, asker, seat, .. } = self;
         if let Some(writer) = save
             && let Err(error) = writer.write(frame)
         {
@@ -193,15 +196,23 @@ impl Desk {
             }
         });
         out.changes(engine);
+        if let Some(seat) = seat {
+            seat.tell(engine);
+        }
         if out.block.len() >= BLOCK {
             hand_over(out, shared);
         }
     }
 
-    /// Scores what a redirect server asks about, a few at a time; false when there was
-    /// nothing.
+    /// Scores what a redirect server asks about and counts what other hosts told, a few at
+    /// a time; false when there was nothing.
     pub(in crate::cli) fn aside(&mut self) -> bool {
         self.update();
+        let counted = self.seat.as_mut().is_some_and(|seat| seat.take(&mut self.engine));
+        self.questions() | counted
+    }
+
+    fn questions(&mut self) -> bool {
         for count in 0..QUESTIONS_AT_ONCE {
             let question = self.questions.as_mut().and_then(Questions::take);
             let Some(question) = question else { return count > 0 };
@@ -232,7 +243,7 @@ impl Desk {
     /// Does what can wait until packets pause; `None` is the end.
     pub(in crate::cli) fn idle(&mut self, now: Option<Timestamp>) {
         self.update();
-        let Self { engine, snapshots, fresh, share, out, save, shared, .. } = self;
+        let Self { engine, snapshots, fresh, share, out, save, shared, seat, .. } = self;
         engine.settle(now, &mut |assessment| {
             // The stamp of the kernel is not at hand any more; the packet's time is.
             let latency = now.map(|now| now.0.saturating_sub(assessment.meta.timestamp.0));
@@ -254,6 +265,11 @@ impl Desk {
             for (call_id, fraud) in fresh.labels() {
                 engine.label(call_id.as_bytes(), fraud, 0, now);
             }
+        }
+        if let Some(seat) = seat {
+            seat.tell(engine);
+            // A redirect server that is the source is never aside.
+            seat.take(engine);
         }
         if let (Some(snapshots), Some(now)) = (snapshots, now) {
             snapshots.step(engine.history(), now);

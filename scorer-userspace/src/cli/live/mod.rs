@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     api,
+    cluster::{Cluster, Seat, Stores},
     config::Config,
     engine::Engine,
     env::Env,
@@ -56,6 +57,10 @@ pub(super) fn run(
     attach: impl FnOnce() -> anyhow::Result<Source>,
 ) -> anyhow::Result<ExitCode> {
     let save = Desk::saving(save)?;
+    let mut config = config.clone();
+    // All hosts of a cluster hash alike.
+    config.engine.history.shared = config.cluster.history_secret()?;
+    let config = &config;
     thread::Builder::new()
         .name("warm-up".into())
         .spawn(crate::number::warm_up)
@@ -94,6 +99,7 @@ pub(super) fn run(
     let (records, record_stats) = Records::start(&config.records)?;
     let (mut ways, deliveries, questions) = Ways::open(config)?;
     let mut source = attach()?;
+    let (seat, cluster) = join(config, &engine)?.unzip();
     if let Some(redirect) = source.redirect() {
         ways.stats.redirect = Some(redirect);
     }
@@ -112,6 +118,7 @@ pub(super) fn run(
         records: record_stats,
         api: config.api.is_on().then(Arc::default),
         consortium: following.as_ref().map(|following| Arc::clone(&following.stats)),
+        cluster: seat.as_ref().map(Seat::stats),
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut reader = source.take_reader().ok_or_else(|| anyhow!("there is nobody to read"))?;
@@ -138,6 +145,7 @@ pub(super) fn run(
         save,
         save_error: None,
         shared: Arc::clone(&shared),
+        seat,
     };
     let scoring_stop = Arc::clone(&stop);
     let scoring = thread::Builder::new()
@@ -154,13 +162,18 @@ pub(super) fn run(
     stop.store(true, Ordering::Release);
     drop(following);
     let (desk, result) = scoring.join().map_err(|_| anyhow!("the scoring thread panicked"))?;
-    let Desk { engine, save_error, out, snapshots, .. } = desk;
+    let Desk { engine, save_error, out, snapshots, seat, .. } = desk;
+    // Its end is that of the cluster's thread, once what was told is stored.
+    drop(seat);
     if let Some(snapshots) = snapshots {
         snapshots.finish(engine.history(), wall());
     }
     // The writer, the keeper and the API's end when nobody can send any more.
     out.finish();
     drop(server);
+    if let Some(cluster) = cluster {
+        cluster.finish();
+    }
     let written = end_writer(writer)?;
     if keeper.is_some_and(|keeper| keeper.join().is_err()) {
         log::error!("the thread that keeps verdicts panicked");
@@ -175,6 +188,15 @@ pub(super) fn run(
     }
     written.context("cannot write verdicts to standard output")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Joins the cluster, where one is configured.
+fn join(config: &Config, engine: &Engine) -> anyhow::Result<Option<(Seat, Cluster)>> {
+    if !config.cluster.is_on() {
+        return Ok(None);
+    }
+    let stores = Stores { lists: config.engine.env.store.clone(), labels: config.labels.clone() };
+    Ok(Some(Cluster::start(&config.cluster, &stores, engine.history().marks())?))
 }
 
 /// Begins to serve the API, where it is configured; the scoring thread's end of it.
