@@ -414,26 +414,32 @@ const HANDLERS = {
   "GET gate": () => ({ rules: [] }),
   "GET consortium": ({ store }) => {
     if (store.mode === "empty")
-      throw new Refusal(404, "Not configured", "No consortium is configured; docs/sharing.md says how to join one.");
+      throw new Refusal(404, "Not configured", "no consortium is configured (consortium.folder)");
+    const member = (name, trust, more) => ({
+      name,
+      trust,
+      joined: true,
+      revoked: null,
+      taken: 0,
+      active: 0,
+      refused: {},
+      ...more,
+    });
     return {
-      organisation: "example-telco",
-      state: "connected",
+      consortium: "demo",
+      mode: "keyed",
+      epoch: 3,
+      connected: true,
+      position: 812,
+      lag: 0,
+      as_of: new Date().toISOString(),
+      quorum: { members: 2, weight: 100 },
+      refused: { rate_limited: 41, replayed: 2 },
       members: [
-        { name: "example-telco", state: "self", last_seen: new Date().toISOString(), shared: 412, received: 0 },
-        {
-          name: "north-bank",
-          state: "connected",
-          last_seen: new Date().toISOString(),
-          shared: 97,
-          received: 97,
-        },
-        {
-          name: "isle-mobile",
-          state: "behind",
-          last_seen: new Date(Date.now() - 9e6).toISOString(),
-          shared: 205,
-          received: 188,
-        },
+        member("example-telco", 100, { taken: 412, active: 380 }),
+        member("north-bank", 80, { taken: 97, active: 96, refused: { rate_limited: 41 } }),
+        member("isle-mobile", 50, { revoked: new Date(Date.now() - 9e6).toISOString(), refused: { replayed: 2 } }),
+        member("west-cable", 50, { joined: false }),
       ],
     };
   },

@@ -340,3 +340,30 @@ export interface AuditLine {
   status?: number;
   detail: string | null;
 }
+
+export interface ConsortiumMember {
+  name: string;
+  /** Per cent. */
+  trust: number;
+  joined: boolean;
+  revoked: string | null;
+  /** Events taken so far, and those that hold. */
+  taken: number;
+  active: number;
+  /** Messages refused, by cause. */
+  refused: Record<string, number>;
+}
+
+export interface ConsortiumNow {
+  consortium: string | null;
+  mode: "keyed" | "blind" | null;
+  epoch: number | null;
+  /** Whether the scorer that runs has NATS. */
+  connected: boolean;
+  position: number;
+  lag: number;
+  as_of: string | null;
+  quorum: { members: number; weight: number };
+  refused: Record<string, number>;
+  members: ConsortiumMember[];
+}

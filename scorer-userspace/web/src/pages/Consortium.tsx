@@ -1,33 +1,49 @@
-// What is shared with other organisations.
+// What other organisations tell, and how far they are believed.
 
 import type { JSX } from "preact";
 import { get } from "../api/client";
-import { time, words } from "../lib/format";
+import type { ConsortiumMember, ConsortiumNow } from "../api/types";
+import { count, time, words } from "../lib/format";
 import { useLoad } from "../lib/hooks";
-import { Empty, Facts, Foreign, Panel, Show, Scroll } from "../parts/basics";
+import { link } from "../lib/router";
+import { Empty, Facts, Foreign, Panel, Scroll, Show } from "../parts/basics";
 
-type Answer = { members?: Record<string, unknown>[] } & Record<string, unknown>;
+const REFRESH_MS = 5_000;
 
 export function Consortium(): JSX.Element {
-  const answer = useLoad<Answer>((signal) => get("consortium", {}, signal), []);
-  if (answer.problem?.status === 404) {
+  const now = useLoad<ConsortiumNow>((signal) => get("consortium", {}, signal), [], REFRESH_MS);
+  if (now.problem?.status === 404) {
     return (
       <Panel>
-        <Empty title="No consortium is configured">{answer.problem.detail}</Empty>
+        <Empty title="No consortium is configured">
+          {now.problem.detail} docs/consortium.md says how to found one, and how to join.
+        </Empty>
       </Panel>
     );
   }
   return (
-    <Show of={answer} lines={8}>
-      {({ members = [], ...rest }) => (
+    <Show of={now} lines={8}>
+      {(data) => (
         <div class="grid">
           <Panel title="State" class="s4">
-            <Facts
-              of={Object.entries(rest).map(([key, value]) => [words(key), <Foreign key={key} text={said(value)} />])}
-            />
+            <State of={data} />
           </Panel>
           <Panel title="Members" class="s8" flush>
-            {members.length === 0 ? <Empty title="No members yet" /> : <Members of={members} />}
+            {data.members.length === 0 ? (
+              <Empty title="No members yet">The hub was not asked yet, or nobody has joined.</Empty>
+            ) : (
+              <Members of={data.members} />
+            )}
+          </Panel>
+          <Panel title="Refused messages" class="s4" flush>
+            <Refused of={data.refused} />
+          </Panel>
+          <Panel title="Calls they told of" class="s8">
+            <p>
+              Calls by a caller that another organisation has confirmed carry the tag{" "}
+              <a href={link(["calls"], { tag: "consortium" })}>consortium</a>; who says so stands with each call's
+              reasons. What is done is the <a href={link(["policy"])}>policy</a>'s, and an own allow list comes first.
+            </p>
           </Panel>
         </div>
       )}
@@ -35,26 +51,60 @@ export function Consortium(): JSX.Element {
   );
 }
 
-function Members({ of }: { of: Record<string, unknown>[] }): JSX.Element {
-  const columns = [...new Set(of.flatMap((member) => Object.keys(member)))].slice(0, 8);
+function State({ of }: { of: ConsortiumNow }): JSX.Element {
+  return (
+    <Facts
+      of={[
+        ["Consortium", <Foreign key="name" text={of.consortium} />],
+        ["Pseudonyms", of.mode],
+        ["Epoch of keys", of.epoch],
+        ["NATS", <span class={`badge ${of.connected ? "ok" : "bad"}`}>{of.connected ? "connected" : "away"}</span>],
+        ["Messages read", count(of.position)],
+        ["Not yet read", of.lag > 0 ? <span class="badge bad">{count(of.lag)}</span> : "0"],
+        ["As of", of.as_of ? time(of.as_of, true) : null],
+        ["Strong", `${of.quorum.members} members, weight ${of.quorum.weight}`],
+      ]}
+    />
+  );
+}
+
+function Members({ of }: { of: ConsortiumMember[] }): JSX.Element {
   return (
     <Scroll label="Members">
       <table>
         <thead>
           <tr>
-            {columns.map((column) => (
-              <th key={column}>{words(column)}</th>
-            ))}
+            <th>Member</th>
+            <th>State</th>
+            <th class="num">Trust</th>
+            <th class="num">Events that hold</th>
+            <th class="num">Taken so far</th>
+            <th>Refused</th>
           </tr>
         </thead>
         <tbody>
-          {of.map((member, i) => (
-            <tr key={i}>
-              {columns.map((column) => (
-                <td key={column}>
-                  <Foreign text={said(member[column])} />
-                </td>
-              ))}
+          {of.map((member) => (
+            <tr key={member.name}>
+              <td>
+                <Foreign text={member.name} />
+              </td>
+              <td title={member.revoked ? time(member.revoked, true) : undefined}>
+                {member.revoked ? (
+                  <span class="badge bad">revoked</span>
+                ) : member.joined ? (
+                  <span class="badge ok">joined</span>
+                ) : (
+                  <span class="badge">invited</span>
+                )}
+              </td>
+              <td class="num">{member.trust} %</td>
+              <td class="num">{count(member.active)}</td>
+              <td class="num">{count(member.taken)}</td>
+              <td class="dim">
+                {Object.entries(member.refused)
+                  .map(([cause, n]) => `${words(cause)} ${count(n)}`)
+                  .join(", ") || "–"}
+              </td>
             </tr>
           ))}
         </tbody>
@@ -63,8 +113,20 @@ function Members({ of }: { of: Record<string, unknown>[] }): JSX.Element {
   );
 }
 
-function said(value: unknown): string {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "string") return /^\d{4}-\d\d-\d\dT/.test(value) ? time(value, true) : value;
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+function Refused({ of }: { of: Record<string, number> }): JSX.Element {
+  const causes = Object.entries(of).sort((a, b) => b[1] - a[1]);
+  if (causes.length === 0)
+    return <Empty title="None">Every message was signed, in time and within its member's rate.</Empty>;
+  return (
+    <table>
+      <tbody>
+        {causes.map(([cause, n]) => (
+          <tr key={cause}>
+            <td>{words(cause)}</td>
+            <td class="num">{count(n)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
 }
