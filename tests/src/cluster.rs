@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Longest wait for anything to come about.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Hosts with a lab each, joined by a switch.
 #[derive(Debug)]

@@ -116,7 +116,7 @@ fn the_same_in_s3_and_read_by_clickhouse() {
     let _server = Running(command.spawn().expect("moto_server starts"));
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", PORT)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(60), "moto_server does not start");
+        assert!(start.elapsed() < Duration::from_mins(1), "moto_server does not start");
         sleep(Duration::from_millis(100));
     }
     let python = program("python").expect("it is in the environment");

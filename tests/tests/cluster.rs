@@ -58,7 +58,7 @@ fn wait(host: &Host, what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(
-            start.elapsed() < Duration::from_secs(60),
+            start.elapsed() < Duration::from_mins(1),
             "{what} at {}: {}",
             host.name(),
             host.words()
@@ -380,7 +380,7 @@ mod within {
     use scorer_common::verdict::{Tag, Tags};
     use scorer_tests::{calls::Invite, frames::udp4, lab::Running, nats};
 
-    pub struct Within {
+    pub(crate) struct Within {
         pub engine: Engine,
         pub seat: Seat,
         pub stats: Arc<Stats>,
@@ -388,7 +388,7 @@ mod within {
         ahead: i64,
     }
 
-    pub fn server(folder: &Path, port: u16) -> Option<Running> {
+    pub(crate) fn server(folder: &Path, port: u16) -> Option<Running> {
         let conf = folder.join("nats.conf");
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?} }}\n",
@@ -401,7 +401,7 @@ mod within {
     }
 
     impl Within {
-        pub fn new(folder: &Path, port: u16, name: &str, ahead: i64) -> Self {
+        pub(crate) fn new(folder: &Path, port: u16, name: &str, ahead: i64) -> Self {
             let secret = folder.join("secret");
             if !secret.exists() {
                 let made = scorer_tests::scorer::run(&[
@@ -436,7 +436,7 @@ mod within {
         }
 
         /// A call now, by this host's clock; its tags.
-        pub fn call(&mut self, call: &Invite, id: &str) -> Vec<&'static str> {
+        pub(crate) fn call(&mut self, call: &Invite, id: &str) -> Vec<&'static str> {
             let bytes = udp4(call.text(id).as_bytes(), 5060);
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after");
             let frame = Frame {
@@ -454,18 +454,18 @@ mod within {
             tags
         }
 
-        pub fn take(&mut self) {
+        pub(crate) fn take(&mut self) {
             while self.seat.take(&mut self.engine) {}
         }
 
-        pub fn facts(&self, what: &str) -> u64 {
+        pub(crate) fn facts(&self, what: &str) -> u64 {
             let name = "scorer_cluster_facts_total";
             let samples = self.stats.samples();
             let found = samples.iter().find(|(known, label, _)| *known == name && *label == what);
             found.expect("there is such a count").2
         }
 
-        pub fn finish(self) {
+        pub(crate) fn finish(self) {
             drop(self.seat);
             self.cluster.finish();
         }
@@ -485,7 +485,7 @@ fn clocks_that_are_off_are_told_and_set_right() {
         let expected = ahead as f64 / 1e9;
         // Before it is known: what lies ahead is taken as now.
         while right.stats.skews().get(name).is_none_or(|skew| (skew - expected).abs() > 5.0) {
-            assert!(start.elapsed() < Duration::from_secs(60), "{:?}", right.stats.skews());
+            assert!(start.elapsed() < Duration::from_mins(1), "{:?}", right.stats.skews());
             sleep(Duration::from_millis(50));
         }
         let number = format!("+44163296000{}", name.len());
@@ -496,7 +496,7 @@ fn clocks_that_are_off_are_told_and_set_right() {
             off.call(&call, &format!("{name}-{i}"));
         }
         while right.facts("counted") < counted + 2 {
-            assert!(start.elapsed() < Duration::from_secs(60), "{name}");
+            assert!(start.elapsed() < Duration::from_mins(1), "{name}");
             right.take();
             sleep(Duration::from_millis(20));
         }
@@ -534,14 +534,14 @@ fn what_waits_on_disk_is_told_by_the_next_run() {
     let mut again = within::Within::new(folder.path(), 24_224, "lonely", 0);
     let start = Instant::now();
     while [&other, &again].iter().any(|host| host.facts("counted") < 3) {
-        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(start.elapsed() < Duration::from_mins(1));
         other.take();
         again.take();
         sleep(Duration::from_millis(20));
     }
     for host in [&mut other, &mut again] {
         assert_eq!((host.facts("counted"), host.facts("duplicate")), (3, 0));
-        assert!(host.call(&caller, &format!("next-{:p}", host)).contains(&"repeat"));
+        assert!(host.call(&caller, &format!("next-{host:p}")).contains(&"repeat"));
     }
     other.finish();
     again.finish();

@@ -77,8 +77,8 @@ fn measure(count: usize, rate: u32, seconds: u64) -> anyhow::Result<()> {
     fs::write(&secret, [b'x'; 32])?;
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let text = format!(
-        "listen: \"127.0.0.1:{PORT}\"\njetstream {{ store_dir: {:?} }}\n",
-        folder.path().join("jetstream")
+        "listen: \"127.0.0.1:{PORT}\"\njetstream {{ store_dir: \"{}\" }}\n",
+        folder.path().join("jetstream").display()
     );
     fs::write(folder.path().join("nats.conf"), text)?;
     let program =
