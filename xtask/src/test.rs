@@ -39,7 +39,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
         check(&mut cargo(["build", "--quiet", "--package", "scorer-userspace"]))
     })?;
     step("tests", &mut || {
-        let mut tests = cargo(["test", "--package"]);
+        // One that fails does not hide what the others say.
+        let mut tests = cargo(["test", "--no-fail-fast", "--package"]);
         tests.args(["scorer-common", "--package", "scorer-userspace", "--package", "scorer-tests"]);
         if is_root() {
             // Where they can run, skipping them is a failure.

@@ -80,13 +80,13 @@ fn pages(client: &Client) -> Result<Vec<(&'static str, String)>> {
         let text = first["items"][0][name].as_str().context("there are calls")?;
         Ok(text.replace('+', "%2B"))
     };
-    let old = client.json("/v1/calls?limit=1&until=8d")["items"][0]["call_id"].clone();
+    let old = client.json("/v1/calls?limit=1&until=20h")["items"][0]["call_id"].clone();
     let old = old.as_str().context("there are old calls")?;
     for path in [
         "/v1/calls?limit=100".to_owned(),
         "/v1/calls?limit=100&level=high".to_owned(),
         "/v1/calls?limit=100&tag=wangiri".to_owned(),
-        "/v1/calls?limit=100&until=9d".to_owned(),
+        "/v1/calls?limit=100&until=22h".to_owned(),
         format!("/v1/calls?limit=100&caller={}", of("caller")?),
         "/v1/calls?limit=100&outcome=cancelled".to_owned(),
     ] {
