@@ -1,6 +1,7 @@
 //! Records in object storage: a folder, and a server that speaks S3; read by ClickHouse.
 
 use std::{
+    ffi::OsString,
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -8,9 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use scorer::{
+    cluster::{Cluster, ClusterConfig, Seat, Stores},
+    history::Marks,
+};
 use scorer_tests::{
     calls::{Invite, capture},
     lab::Running,
+    nats,
     scorer::{binary, run},
     shared,
 };
@@ -52,6 +58,21 @@ fn archive(records: &str, to: &str, port: u16) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// Names and bytes of the Parquet files of a folder; none where there is no folder.
+fn files(folder: &Path) -> Vec<(OsString, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "parquet"))
+        .map(|path| {
+            let name = path.file_name().expect("a name").to_owned();
+            (name, std::fs::read(&path).expect("read"))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
 /// The same files, byte for byte, whatever is run again; what was rewritten is put again.
 #[test]
 fn the_same_parquet_files_in_a_folder() {
@@ -61,21 +82,6 @@ fn the_same_parquet_files_in_a_folder() {
     let to = format!("file://{}", there.display());
     let (good, words) = archive(&records, &to, 1);
     assert!(good && words.contains("1 files put"), "{words}");
-    let files = |folder: &Path| {
-        let mut found: Vec<_> = std::fs::read_dir(folder)
-            .expect("a folder")
-            .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.extension().is_some_and(|end| end == "parquet"))
-            .map(|path| {
-                (
-                    path.file_name().map(std::ffi::OsStr::to_owned),
-                    std::fs::read(&path).expect("read"),
-                )
-            })
-            .collect();
-        found.sort();
-        found
-    };
     let objects = there.join("edge-1");
     assert_eq!(files(&objects), files(Path::new(&records)));
     let (good, words) = archive(&records, &to, 1);
@@ -174,4 +180,118 @@ fn the_same_in_s3_and_read_by_clickhouse() {
     let lines: Vec<_> = ran.lines().collect();
     println!("{ran}");
     assert!(lines.contains(&"120"), "every call once: {ran}");
+}
+
+/// A host of a cluster that puts its records into JetStream.
+fn host(folder: &Path, port: u16, name: &str) -> (Seat, Cluster) {
+    let config = ClusterConfig {
+        servers: vec![format!("nats://127.0.0.1:{port}")],
+        host: Some(name.to_owned()),
+        secret: Some(folder.join("secret")),
+        spool: Some(folder.join(name).join("spool")),
+        records_bytes: 64 << 20,
+        ..ClusterConfig::default()
+    };
+    let stores = Stores { records: Some(folder.join(name).join("records")), ..Stores::default() };
+    Cluster::start(&config, &stores, &Marks::default()).expect("it starts")
+}
+
+/// Waits for what other processes do.
+fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_mins(2), "{what}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+/// Through JetStream: two hosts, an archiver that is killed and comes again, and messages
+/// that are none.
+#[test]
+fn the_same_parquet_files_by_way_of_jetstream() {
+    const PORT: u16 = 24_226;
+    let Some(program) = nats::server() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let of = |name: &str| folder.path().join(name).display().to_string();
+    let text = format!(
+        "listen: \"127.0.0.1:{PORT}\"\njetstream {{ store_dir: \"{}\" }}\n",
+        of("jetstream")
+    );
+    std::fs::write(of("nats.conf"), text).expect("written");
+    let mut command = Command::new(program);
+    command.args(["-c", &of("nats.conf")]).stdout(Stdio::null()).stderr(Stdio::null());
+    let _nats = Running(command.spawn().expect("nats-server starts"));
+    assert_eq!(run(&["cluster", "secret", &of("secret")]).code, 0);
+    let config = format!(
+        "[cluster]\nservers = [\"nats://127.0.0.1:{PORT}\"]\nhost = \"archive\"\n\
+         secret_file = \"{}\"\nspool = \"{}\"\n",
+        of("secret"),
+        of("work")
+    );
+    std::fs::write(of("off.toml"), &config).expect("written");
+    std::fs::write(of("scorer.toml"), config + "records_mib = 64\n").expect("written");
+    let to = format!("file://{}", of("archive"));
+    let ran = run(&["cluster", "archive", "--config", &of("off.toml"), "--to", &to]);
+    assert!(ran.code != 0 && ran.err.contains("cluster.records_mib is 0"), "{}", ran.err);
+
+    for (name, calls) in [("edge-1", 120), ("edge-2", 60)] {
+        std::fs::create_dir_all(of(name)).expect("a folder");
+        records(&folder.path().join(name), calls);
+    }
+    // Of several parts; what is in a file is not looked at on its way.
+    let large =
+        "calls-20261125T080000.000000000Z-20261125T085959.123456789Z-18a2f4c01d3b5e00.parquet";
+    let bytes: Vec<u8> =
+        (0..1_400_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::fs::write(folder.path().join("edge-2/records").join(large), bytes).expect("written");
+    let hosts = ["edge-1", "edge-2"].map(|name| host(folder.path(), PORT, name));
+    let archiver = || {
+        let mut command = Command::new(binary());
+        command.args(["cluster", "archive", "--config", &of("scorer.toml"), "--to", &to]);
+        Running(command.spawn().expect("scorer runs"))
+    };
+    let same = || {
+        ["edge-1", "edge-2"].iter().all(|name| {
+            let (here, there) = (
+                folder.path().join(name).join("records"),
+                folder.path().join("archive").join(name),
+            );
+            files(&here) == files(&there)
+        })
+    };
+    let first = archiver();
+    until("the files of both hosts are stored", same);
+    // Killed; what comes meanwhile waits in JetStream, with something that is no record.
+    drop(first);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("one");
+    runtime.block_on(async {
+        let client = async_nats::connect(format!("127.0.0.1:{PORT}")).await.expect("connected");
+        let context = async_nats::jetstream::new(client);
+        for junk in [&b"junk"[..], b"SC\x01\x04\x01x", b""] {
+            let sent = context.publish("scorer.scorer.records.edge-1", junk.into()).await;
+            sent.expect("sent").await.expect("stored");
+        }
+    });
+    let told = |host: &(Seat, Cluster)| {
+        let samples = host.0.stats().samples();
+        samples
+            .iter()
+            .find(|(name, ..)| *name == "scorer_cluster_record_files_total")
+            .expect("one")
+            .2
+    };
+    records(&folder.path().join("edge-1"), 33);
+    until("JetStream has the file", || told(&hosts[0]) == 2);
+    assert!(!same());
+    let _second = archiver();
+    until("what waited is stored", same);
+    assert_eq!((files(&folder.path().join("archive/edge-1")).len(), told(&hosts[1])), (2, 2));
+    // Nothing is left in the folder of what is under way.
+    until("nothing is under way", || {
+        std::fs::read_dir(of("work/archive")).is_ok_and(|mut entries| entries.next().is_none())
+    });
+    for (seat, cluster) in hosts {
+        drop(seat);
+        cluster.finish();
+    }
 }

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use crate::{
     cluster::{self, Status},
     config::Config,
+    records::Archive,
 };
 
 #[derive(Args, Debug)]
@@ -42,11 +43,23 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Store the records that the hosts put into JetStream (cluster.records_mib) as objects,
+    /// until it is ended; one for a cluster is enough
+    Archive {
+        /// Configuration file (TOML): that of a host, with a spool folder of its own
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where: s3://BUCKET/PREFIX (keys, region and endpoint from AWS_… in the environment)
+        /// or file:///FOLDER
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
 }
 
 pub(super) fn run(args: &ClusterArgs) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Secret { file } => secret(file),
+        What::Archive { config, to } => archive(config, to),
         What::Status { config, wait, json } => status(config, Duration::from_secs(*wait), *json),
     }
 }
@@ -67,6 +80,30 @@ fn secret(path: &Path) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot write {}", path.display()))?;
     println!("{} is the cluster's secret: copy it to each host (mode 600)", path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn archive(config: &Path, to: &str) -> anyhow::Result<ExitCode> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let config = Config::read(config)?.cluster;
+    ensure!(config.is_on(), "no cluster is configured: cluster.servers is empty");
+    ensure!(
+        config.records_bytes > 0,
+        "no records are put into JetStream: cluster.records_mib is 0"
+    );
+    let archive = Archive::open(to)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        cluster::archive(&config, &archive, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// 0 with hosts alive and both streams there, 1 otherwise.

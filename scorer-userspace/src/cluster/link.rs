@@ -8,7 +8,7 @@ use async_nats::{
     jetstream::{
         Context,
         message::PublishMessage,
-        stream::{self, RetentionPolicy, StorageType, Stream},
+        stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
 use tokio::time::timeout;
@@ -27,6 +27,8 @@ pub(super) enum Which {
     Facts,
     /// The last state of each entry, case and label.
     State,
+    /// Files of records, until they are archived.
+    Records,
 }
 
 /// How a message is not published.
@@ -141,7 +143,7 @@ impl Linked {
             Kind::Facts => "facts",
             Kind::State => "state",
             Kind::Alive => "alive",
-            Kind::Calls | Kind::Outcomes => "records",
+            Kind::Records => "records",
         };
         format!("scorer.{}.{what}.{name}", self.config.name)
     }
@@ -156,6 +158,7 @@ impl Linked {
         let what = match which {
             Which::Facts => "FACTS",
             Which::State => "STATE",
+            Which::Records => "RECORDS",
         };
         format!("SCORER-{}-{what}", self.config.name.to_ascii_uppercase())
     }
@@ -184,6 +187,15 @@ impl Linked {
                 description: Some("scorer: lists, labels, cases: the last of each, sealed".into()),
                 subjects: vec![self.subject(Kind::State, "*")],
                 max_messages_per_subject: 1,
+                ..base
+            },
+            Which::Records => stream::Config {
+                description: Some("scorer: files of records, sealed, until archived".into()),
+                subjects: vec![self.subject(Kind::Records, "*")],
+                retention: RetentionPolicy::WorkQueue,
+                // What does not fit waits at its host.
+                discard: DiscardPolicy::New,
+                max_bytes: i64::try_from(config.records_bytes).unwrap_or(i64::MAX),
                 ..base
             },
         };

@@ -18,6 +18,7 @@ mod items;
 mod link;
 mod peers;
 mod receive;
+mod records;
 mod replica;
 mod seal;
 mod seat;
@@ -41,6 +42,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::history::{Mark, Marks};
 
+pub use records::archive;
 pub use seat::Seat;
 pub use stats::Stats;
 pub use status::{HostStatus, Status, status};
@@ -85,6 +87,8 @@ pub struct ClusterConfig {
     pub keep: Duration,
     /// Bytes it keeps of them at most.
     pub keep_bytes: u64,
+    /// Bytes of records that may wait in JetStream for the archive; 0 sends none.
+    pub records_bytes: u64,
     /// How far a host's clock may be off before its times are corrected.
     pub skew: Duration,
     /// How far this host's clock is taken to be ahead, ns: for tests of clocks that are off.
@@ -108,6 +112,7 @@ impl Default for ClusterConfig {
             replicas: 1,
             keep: Duration::from_hours(24),
             keep_bytes: 1 << 30,
+            records_bytes: 0,
             skew: Duration::from_secs(2),
             clock_ahead: 0,
         }
@@ -248,6 +253,8 @@ pub struct Stores {
     pub lists: Option<PathBuf>,
     /// Labels.
     pub labels: Option<PathBuf>,
+    /// Folder of records.
+    pub records: Option<PathBuf>,
 }
 
 /// The cluster thread, to be waited for at the end.
@@ -299,6 +306,7 @@ impl Cluster {
         let own = Mark { host: me, epoch, next: 0 };
         let seat = Seat::new(out, incoming, Arc::clone(&stats), own);
         let marks = marks.clone();
+        let folder = stores.records.clone().filter(|_| config.records_bytes > 0);
         log::info!("cluster {}: this is host {}, run {epoch}", config.name, site.host);
         let work = move || async move {
             let link = match link.connect().await {
@@ -312,6 +320,11 @@ impl Cluster {
                     receive::run(&site, &link, &peers, marks, inbox),
                     peers::run(&site, &link, &peers),
                     replica::run(replica, &site, &link),
+                    async {
+                        if let Some(folder) = &folder {
+                            records::run(&site, &link, folder).await;
+                        }
+                    },
                 );
             };
             tokio::select! {

@@ -35,10 +35,8 @@ pub(super) enum Kind {
     State = 2,
     /// That a host is alive.
     Alive = 3,
-    /// Records of calls.
-    Calls = 4,
-    /// Records of outcomes.
-    Outcomes = 5,
+    /// A part of a file of records.
+    Records = 4,
 }
 
 /// What stands before the sealed part.
@@ -162,7 +160,7 @@ fn nonce(number: u64) -> Nonce {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Facts, Self::State, Self::Alive, Self::Calls, Self::Outcomes];
+    const ALL: [Self; 4] = [Self::Facts, Self::State, Self::Alive, Self::Records];
 }
 
 impl Head {

@@ -45,6 +45,7 @@ stats! {
     bytes_out "scorer_cluster_bytes_total" "published",
     bytes_in "scorer_cluster_bytes_total" "received",
     spool_bytes "scorer_cluster_spool_bytes" "",
+    record_files "scorer_cluster_record_files_total" "",
     lag_ms "scorer_cluster_lag_seconds" "",
     pending "scorer_cluster_pending_messages" "",
     state_out "scorer_cluster_state_total" "published",

@@ -895,6 +895,19 @@ pub const OPTIONS: &[Opt] = &[
         set: |c, v| Ok(c.cluster.keep_bytes = within(v, 16, 1 << 20)? << 20),
     },
     Opt {
+        key: "cluster.records_mib",
+        default: "0",
+        doc: "Files of records that may wait in JetStream until `scorer cluster archive` has stored them, MiB (16–1,048,576); 0 sends none.",
+        set: |c, v| {
+            let mib = within(v, 0, 1 << 20)?;
+            if (1..16).contains(&mib) {
+                return Err("must be 0, or 16 to 1048576".into());
+            }
+            c.cluster.records_bytes = mib << 20;
+            Ok(())
+        },
+    },
+    Opt {
         key: "cluster.skew_ms",
         default: "2000",
         doc: "How far another host's clock may be off before the times of its calls are set right by what it is off, ms (100–60,000).",

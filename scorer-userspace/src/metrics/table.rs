@@ -427,6 +427,12 @@ pub const FAMILIES: &[Family] = &[
         help: "Entries of lists, labels, cases and what hangs on them: published, applied from others, older (another version counts), refused (it cannot be here).",
     },
     Family {
+        name: "scorer_cluster_record_files_total",
+        kind: "counter",
+        label: "",
+        help: "Finished files of records that JetStream took, to be archived.",
+    },
+    Family {
         name: "scorer_cluster_clock_skew_seconds",
         kind: "gauge",
         label: "host",

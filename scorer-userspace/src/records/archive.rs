@@ -68,6 +68,22 @@ impl Archive {
         Ok(Self { store: Arc::new(store), prefix, url: url.to_owned() })
     }
 
+    /// Puts one file of a host's; what has the same name is replaced, and where it has
+    /// pseudonyms the object with numbers is deleted.
+    ///
+    /// # Errors
+    /// Of the store.
+    pub async fn put(&self, host: &str, name: &str, bytes: Vec<u8>) -> Result<(), RecordsError> {
+        let failed = |source| RecordsError::Archive { url: self.url.clone(), source };
+        let at = self.prefix.clone().join(host);
+        self.store.put(&at.clone().join(name), bytes.into()).await.map_err(failed)?;
+        let Some(with_numbers) = with_numbers(name) else { return Ok(()) };
+        match self.store.delete(&at.join(with_numbers.as_str())).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Puts what is finished in a folder of records and not there yet, as this host's.
     ///
     /// # Errors
@@ -106,13 +122,31 @@ impl Archive {
                 done.put += 1;
             }
             // Only once that with pseudonyms is there.
-            let with_numbers =
-                name.strip_suffix("-p.parquet").map(|name| format!("{name}.parquet"));
-            if let Some(object) = with_numbers.and_then(|name| objects.get(&*name)) {
+            if let Some(object) = with_numbers(name).and_then(|name| objects.get(&*name)) {
                 self.store.delete(&object.location).await.map_err(failed)?;
                 done.deleted += 1;
             }
         }
         Ok(done)
     }
+}
+
+/// Name of the file whose numbers pseudonyms took the place of.
+fn with_numbers(name: &str) -> Option<String> {
+    name.strip_suffix("-p.parquet").map(|name| format!("{name}.parquet"))
+}
+
+/// Names and bytes of the finished files of a folder, the oldest first.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn finished(folder: &Path) -> Result<Vec<(String, u64)>, RecordsError> {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let files = files::list(folder)?.files;
+    Ok(files.iter().filter_map(|file| Some((name(&file.path)?, file.bytes))).collect())
+}
+
+/// Whether a name is that of a finished file.
+pub(crate) fn is_finished_name(name: &str) -> bool {
+    files::is_parquet(name)
 }

@@ -132,6 +132,11 @@ fn parse(name: &str) -> Option<Named> {
     parts.next().is_none().then_some(Named::Parquet { kind, id, times, pseudonymised })
 }
 
+/// Whether a name is that of a Parquet file of records.
+pub(super) fn is_parquet(name: &str) -> bool {
+    matches!(parse(name), Some(Named::Parquet { .. }))
+}
+
 /// Looks at a folder. Files of other names are left alone.
 pub(super) fn list(folder: &Path) -> Result<Listing, RecordsError> {
     let mut segments = Vec::new();

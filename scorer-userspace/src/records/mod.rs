@@ -45,6 +45,7 @@ use std::{
 };
 
 pub use archive::{Archive, Archived};
+pub(crate) use archive::{finished, is_finished_name};
 pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
 pub use counts::{By, Count, Keyed, NONE, OTHERS};
 pub use keep::{Checked, Erased, Kept, check, erase, maintain};

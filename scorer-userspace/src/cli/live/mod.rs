@@ -195,7 +195,11 @@ fn join(config: &Config, engine: &Engine) -> anyhow::Result<Option<(Seat, Cluste
     if !config.cluster.is_on() {
         return Ok(None);
     }
-    let stores = Stores { lists: config.engine.env.store.clone(), labels: config.labels.clone() };
+    let stores = Stores {
+        lists: config.engine.env.store.clone(),
+        labels: config.labels.clone(),
+        records: config.records.folder.clone(),
+    };
     Ok(Some(Cluster::start(&config.cluster, &stores, engine.history().marks())?))
 }
 
