@@ -195,3 +195,33 @@ impl Drop for Running {
         let _ = self.0.wait();
     }
 }
+
+/// A BPF file system of its own: hosts need not have one mounted.
+#[derive(Debug)]
+pub struct BpfFs(tempfile::TempDir);
+
+impl BpfFs {
+    /// Mounts one.
+    ///
+    /// # Panics
+    /// When that cannot be done: it needs root.
+    #[expect(clippy::new_without_default, reason = "it mounts something")]
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-t", "bpf", "bpf"]).arg(folder.path()).status();
+        assert!(status.is_ok_and(|status| status.success()), "no BPF file system");
+        Self(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}

@@ -75,8 +75,8 @@ fn configured(folder: &Path) -> String {
 fn recorded(folder: &Path, config: &str) {
     let path = |name: &str| folder.join(name).display().to_string();
     let (mix, capture) = (path("mix.toml"), path("calls.pcap"));
-    let start = (jiff::Timestamp::now() - Duration::from_hours(5)).strftime("%FT%TZ");
-    // One call in six seconds: 3,000 end about now.
+    // One call in six seconds: 3,000 end minutes ago. None may be later than what comes in live.
+    let start = (jiff::Timestamp::now() - Duration::from_mins(310)).strftime("%FT%TZ");
     let text =
         format!("start = \"{start}\"\ncalls_per_second = 0.17\nhours = false\nfraud = 0.08\n");
     fs::write(&mix, text).expect("written");

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpStream, UdpSocket},
     os::unix::net::UnixDatagram,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -23,29 +23,13 @@ use scorer_common::{
 };
 use scorer_tests::{
     frames::{invite, udp4},
-    lab::{Lab, Running},
+    lab::{BpfFs, Lab, Running},
     reader::{self, Line},
     scorer as binary, shared,
 };
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A pin that goes with the test.
-struct Pin(PathBuf);
-
-impl Pin {
-    fn new(name: &str) -> Self {
-        Self(format!("/sys/fs/bpf/scorer-{name}-{}/verdicts", std::process::id()).into())
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-        let _ = self.0.parent().map(std::fs::remove_dir);
-    }
-}
 
 /// Writes a configuration; the arguments that name it.
 fn configured(folder: &Path, text: &str) -> String {
@@ -119,7 +103,8 @@ fn all_ways_at_once_agree() {
     if !shared::privileged() {
         return;
     }
-    let (lab, folder, pin) = (Lab::new(), tempfile::tempdir().expect("a folder"), Pin::new("all"));
+    let (lab, folder, pins) = (Lab::new(), tempfile::tempdir().expect("a folder"), BpfFs::new());
+    let map = pins.path().join("scorer/verdicts");
     let example = reader::compile(folder.path());
     let path = |name: &str| folder.path().join(name);
     let unix_json = UnixDatagram::bind(path("json")).expect("bound");
@@ -141,7 +126,7 @@ fn all_ways_at_once_agree() {
              ring = \"{0}/ring\"\nhttp = \"127.0.0.1:19465\"\n\
              [redirect]\nlisten = \"127.0.0.1:15070\"\ndeadline_ms = 5000\n",
             folder.path().display(),
-            pin.0.display()
+            map.display()
         ),
     );
     let tap = binary::tap(&lab, "auto", folder.path(), &["--config", &config]);
@@ -196,7 +181,7 @@ fn all_ways_at_once_agree() {
 
     // The C example, from the map and from the ring.
     let mut command = Command::new(&example);
-    command.arg("map").arg(&pin.0).args(records.iter().map(|(call_id, _)| call_id));
+    command.arg("map").arg(&map).args(records.iter().map(|(call_id, _)| call_id));
     let output = command.output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed: Vec<_> =

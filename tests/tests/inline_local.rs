@@ -5,7 +5,7 @@ use std::{path::Path, process::Stdio};
 use nix::sys::signal::Signal;
 use scorer_tests::{
     bump::Inline,
-    lab::{INTERFACE, Lab, Running},
+    lab::{BpfFs, INTERFACE, Lab, Running},
     scorer, shared, sip,
 };
 
@@ -13,28 +13,9 @@ const CALLS: u32 = 1_000;
 const RATE: u32 = 200;
 const PATIENT: &str = "[inline]\ndeadline_ms = 1000\nbudget_us = 1000000\n[history]\nmib = 16\n";
 
-/// A BPF file system of its own.
-struct Pins(tempfile::TempDir);
-
-impl Pins {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut mount = std::process::Command::new("mount");
-        let status = mount.args(["-t", "bpf", "bpf"]).arg(folder.path()).status();
-        assert!(status.is_ok_and(|status| status.success()), "no BPF file system");
-        Self(folder)
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
-fn inline(lab: &Lab, folder: &Path, pins: &Pins, mode: &str) -> Inline {
+fn inline(lab: &Lab, folder: &Path, pins: &BpfFs, mode: &str) -> Inline {
     let config = folder.join("inline.toml");
-    let pins = pins.0.path().join("scorer");
+    let pins = pins.path().join("scorer");
     let text = format!("{PATIENT}[kernel]\npins = {:?}\n", pins.display().to_string());
     std::fs::write(&config, text).expect("written");
     let (verdicts, words) = (folder.join("verdicts.jsonl"), folder.join("words.txt"));
@@ -59,7 +40,8 @@ fn every_call_comes_back_in_and_is_answered() {
         return;
     }
     for mode in ["native", "generic"] {
-        let (lab, folder, pins) = (Lab::new(), tempfile::tempdir().expect("a folder"), Pins::new());
+        let (lab, folder, pins) =
+            (Lab::new(), tempfile::tempdir().expect("a folder"), BpfFs::new());
         // As strict as hosts are: what comes by another interface than it would go.
         let strict = ["-qw", "net.ipv4.conf.all.rp_filter=1"];
         assert!(lab.edge("sysctl").args(strict).status().is_ok_and(|status| status.success()));
@@ -81,7 +63,7 @@ fn killed_it_costs_no_call_and_the_pair_is_made_anew() {
     if !shared::privileged() {
         return;
     }
-    let (lab, folder, pins) = (Lab::new(), tempfile::tempdir().expect("a folder"), Pins::new());
+    let (lab, folder, pins) = (Lab::new(), tempfile::tempdir().expect("a folder"), BpfFs::new());
     let _router = sip::kamailio(&lab, folder.path());
     let mut running = inline(&lab, folder.path(), &pins, "native");
     let calls = sip::calls(&lab, folder.path(), CALLS, RATE);

@@ -105,7 +105,7 @@ pub const CALLS: &[Column] = &[
     column("signature", Type::Text, false, "How the call is signalled (docs/fingerprint.md)."),
     key("profile", false, "Key of the caller's profile, 16 hexadecimal digits."),
     column("score", Type::U8, false, "0–100."),
-    column("probability", Type::F32, false, "Probability of fraud, 0–1, to twelve bits."),
+    column("probability", Type::F32, false, "Probability of fraud, 0–1, to five digits."),
     column("level", Type::Text, false, "`low`, `medium`, `high` or `critical`."),
     column("tags", Type::Texts, false, "Tags, in the order of their bits."),
     column(

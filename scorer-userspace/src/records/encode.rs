@@ -151,7 +151,7 @@ impl CallRows {
         let _ = write!(self.scratch, "{}", slot.signature);
         self.signature.append_value(&self.scratch);
         self.score.append_value(slot.score);
-        self.probability.append_value(brief(slot.probability));
+        self.probability.append_value(five_digits(slot.probability));
         self.level.append_value(level(slot.level));
         for tag in Tags(slot.tags).iter() {
             self.tags.values().append_value(tag.name());
@@ -315,6 +315,11 @@ const fn next_millisecond(at: Timestamp) -> u64 {
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// Of a probability: a hundredth of a thousandth is less than anybody can tell.
+fn five_digits(value: f32) -> f32 {
+    (value * 1e5).round() / 1e5
 }
 
 /// As a verdict's line shows it.

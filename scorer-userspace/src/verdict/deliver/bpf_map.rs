@@ -102,14 +102,33 @@ fn set_readers(path: &Path, group: Option<u32>) -> std::io::Result<()> {
 mod tests {
     use super::CallMap;
 
+    /// A BPF file system of its own: hosts need not have one mounted.
+    struct Mounted(tempfile::TempDir);
+
+    impl Mounted {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut mount = std::process::Command::new("mount");
+            let mounted = mount.args(["-t", "bpf", "bpf"]).arg(folder.path()).status();
+            assert!(mounted.is_ok_and(|status| status.success()), "no BPF file system");
+            Self(folder)
+        }
+    }
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
     #[test]
     fn is_pinned_and_found_again() {
         if !nix::unistd::geteuid().is_root() {
             println!("SKIPPED: this test needs root");
             return;
         }
-        let name = format!("/sys/fs/bpf/scorer-test-{}/verdicts", std::process::id());
-        let path = std::path::Path::new(&name);
+        let mounted = Mounted::new();
+        let path = &mounted.0.path().join("scorer/verdicts");
         let mut map = CallMap::open(path, 64, None).expect("a map");
         assert!(map.put(7, &[1; 64]) && map.put(7, &[2; 64]));
         drop(map);
