@@ -149,7 +149,8 @@ fn a_real_prometheus_understands_it_all() {
     let config = place("scorer.toml").display().to_string();
     let more = ["--metrics", "127.0.0.1:19464", "--config", &config];
     let tap = scorer::tap(&lab, "auto", folder.path(), &more);
-    let mix = "calls_per_second = 40.0\nhours = false\nduration_s = 6.0\nsubscribers = 500\ndrama = true\n";
+    // Longer than the test takes: rates are of calls that come while Prometheus looks.
+    let mix = "calls_per_second = 40.0\nhours = false\nduration_s = 60.0\nsubscribers = 500\ndrama = true\n";
     fs::write(place("mix.toml"), mix).expect("written");
     let mut simulate = lab.carrier(scorer::binary());
     simulate.args(["simulate", "--interface", FAR, "--calls", "100000", "--mix"]);
