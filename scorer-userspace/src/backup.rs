@@ -11,8 +11,8 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Component, Path, PathBuf},
 };
 
@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::Config;
+use crate::{config::Config, hex::hex, private};
 
 /// Version of the layout; one that is higher is not restored.
 const FORMAT: u32 = 1;
@@ -185,7 +185,7 @@ pub fn make(
         fs::remove_dir_all(&partial).map_err(io("remove", &partial))?;
     }
     let files = partial.join("files");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&files).map_err(io("make", &files))?;
+    private::make_folder(&files).map_err(io("make", &files))?;
     let mut manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -213,11 +213,7 @@ pub fn make(
     }
     let text = serde_json::to_string_pretty(&manifest).map_err(io::Error::from);
     let at = partial.join(MANIFEST);
-    let written = text.and_then(|text| {
-        let mut file = File::create(&at)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
+    let written = text.and_then(|text| private::write_new(&at, text.as_bytes()));
     written.map_err(io("write", &at))?;
     // The old one goes when the new one is whole.
     let old = beside(into, "old");
@@ -263,9 +259,7 @@ fn plain(from: &Path, to: &Path) -> Result<bool, BackupError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(io("read", from)(source)),
     };
-    let mut options = File::options();
-    let mut copy =
-        options.write(true).create_new(true).mode(0o600).open(to).map_err(io("make", to))?;
+    let mut copy = private::create_new(to).map_err(io("make", to))?;
     io::copy(&mut source, &mut copy).map_err(io("copy", from))?;
     copy.sync_all().map_err(io("write", to))?;
     Ok(true)
@@ -282,7 +276,7 @@ fn sum(path: &Path) -> Result<(u64, String), BackupError> {
         bytes += count as u64;
         sum.update(&buffer[..count]);
     }
-    Ok((bytes, sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hex(&sum.finalize())))
 }
 
 /// Reads a backup and holds every file against the manifest.

@@ -1,9 +1,6 @@
 //! `scorer cluster`: a secret for it, and how it is.
 
 use std::{
-    fs::File,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -15,7 +12,10 @@ use clap::{Args, Subcommand};
 use crate::{
     cluster::{self, Status},
     config::Config,
+    hex::hex,
+    private,
     records::Archive,
+    share,
 };
 
 #[derive(Args, Debug)]
@@ -65,19 +65,9 @@ pub(super) fn run(args: &ClusterArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn secret(path: &Path) -> anyhow::Result<ExitCode> {
-    use ring::rand::SecureRandom as _;
-    let mut bytes = [0; 32];
-    ring::rand::SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
-    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.push('\n');
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path).with_context(|| format!("cannot make {}", path.display()))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let text = hex(&share::random::<32>()?) + "\n";
+    private::write_new(path, text.as_bytes())
+        .with_context(|| format!("cannot make {}", path.display()))?;
     println!("{} is the cluster's secret: copy it to each host (mode 600)", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,8 @@
 //! `scorer export`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,7 +11,10 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::store::{StoreArgs, in_sql, time};
-use crate::records::query::{Answered, Format, Limits, Output, ParquetOutput, QueryError, Store};
+use crate::{
+    private,
+    records::query::{Answered, Format, Limits, Output, ParquetOutput, QueryError, Store},
+};
 
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
@@ -81,7 +83,8 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let mut half = args.out.clone().into_os_string();
     half.push(".tmp");
     let half = PathBuf::from(half);
-    let file = create(&half).with_context(|| format!("cannot write {}", half.display()))?;
+    let file =
+        private::create(&half).with_context(|| format!("cannot write {}", half.display()))?;
     let result = match args.format.text() {
         Some(format) => text(&store, &sql, format, mask, io::BufWriter::new(file)),
         None => parquet(&store, &sql, file),
@@ -107,10 +110,6 @@ impl Kind {
             Self::Jsonl => Some(Format::Jsonl),
         }
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 const LIMITS: Limits = Limits { rows: None, time: None, memory: MEMORY };

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::Stores;
 use crate::{
     cases::{self, Attached, Case, CaseError, Note, Orders},
+    hex::hex,
     labels::{Label, LabelError, Labels},
     lists::{List, Store, StoreError, Stored},
     policy::Response,
@@ -104,7 +105,7 @@ pub(super) fn hash(state: Option<&State>) -> String {
     let Some(state) = state else { return "-".to_owned() };
     let text = serde_json::to_string(state).unwrap_or_default();
     let digest = Sha256::digest(text.as_bytes());
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..16])
 }
 
 /// A file that is open, and which it was: device and number.

@@ -34,7 +34,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use rtrb::RingBuffer;
@@ -242,8 +242,7 @@ impl Site {
 
 /// Time now, ns since 1970.
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_nanos() as u64
+    crate::tap::wall().0
 }
 
 /// Where this host keeps what it shares.

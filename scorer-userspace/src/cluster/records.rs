@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs::{self, File},
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,7 +28,10 @@ use super::{
     seal::{Head, Kind, Secret},
     stats::add,
 };
-use crate::records::{Archive, finished, is_finished_name};
+use crate::{
+    private,
+    records::{Archive, finished, is_finished_name},
+};
 
 /// Bytes of a part: with its head far below what NATS takes.
 const PART: usize = 512 << 10;
@@ -97,10 +100,7 @@ impl Told {
         self.files.retain(|line| there.contains(line));
         self.files.insert(line);
         let text: String = self.files.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        let new = self.path.with_extension("tmp");
-        fs::write(&new, text)?;
-        File::open(&new)?.sync_all()?;
-        fs::rename(&new, &self.path)
+        private::replace(&self.path, text.as_bytes())
     }
 }
 
@@ -208,7 +208,7 @@ pub async fn archive(
     let secret = config.secret()?;
     let folder = config.spool()?.join("archive");
     let spool = |source| ClusterError::Spool { path: folder.clone(), source };
-    fs::create_dir_all(&folder).map_err(spool)?;
+    private::make_folder(&folder).map_err(spool)?;
     let options = super::link::options(config)?.name("scorer archive").retry_on_initial_connect();
     let link = Linked::connect(options, config.clone()).await?;
     let mut archiver = Archiver { secret, folder, archive, unfinished: HashMap::new() };
@@ -288,9 +288,7 @@ impl Archiver<'_> {
         let object = match self.unfinished.entry(key.clone()) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
-                let mut options = File::options();
-                options.create(true).truncate(true).read(true).write(true).mode(0o600);
-                let file = options.open(&path).map_err(wrong)?;
+                let file = private::create(&path).map_err(wrong)?;
                 let (parts, acks) = (BTreeSet::new(), Vec::new());
                 new.insert(Unfinished { path: path.clone(), file, parts, acks })
             }

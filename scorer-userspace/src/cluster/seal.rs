@@ -17,6 +17,7 @@ use ring::{
 };
 
 use super::ClusterError;
+use crate::hex::hex;
 
 /// Bytes of a message that are no body: with the longest name.
 const MAGIC: [u8; 3] = *b"SC\x01";
@@ -117,7 +118,7 @@ impl Secret {
     pub(super) fn name(&self, of: &str) -> String {
         let key: [u8; 32] = self.bytes(&[b"names"]);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), of.as_bytes());
-        tag.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&tag.as_ref()[..16])
     }
 
     fn key(&self, head: &Head) -> LessSafeKey {

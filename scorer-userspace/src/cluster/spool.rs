@@ -4,11 +4,11 @@ use std::{
     collections::VecDeque,
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use super::{ClusterError, seal::Head};
+use crate::private;
 
 const ENDING: &str = ".waits";
 
@@ -29,7 +29,7 @@ impl Spool {
     /// Opens the folder, or makes it, with what an earlier run left.
     pub(super) fn open(folder: &Path, most: u64) -> Result<Self, ClusterError> {
         let failed = |source| ClusterError::Spool { path: folder.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        private::make_folder(folder).map_err(failed)?;
         let lock = File::create(folder.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -88,9 +88,7 @@ impl Spool {
         }
         let path = self.folder.join(format!("{:016x}{ENDING}", self.next));
         let partial = path.with_extension("partial");
-        let mut options = File::options();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        let mut file = private::create(&partial)?;
         file.write_all(message)?;
         file.sync_data()?;
         fs::rename(&partial, &path)?;

@@ -14,7 +14,6 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -22,7 +21,7 @@ use bytemuck::Pod;
 use sha2::{Digest as _, Sha256};
 
 use super::{Aged, Dialog, Entry, History, HistoryConfig, Marks, Profile, Small, Table, decay};
-use crate::{profiles, time::Timestamp};
+use crate::{private, profiles, time::Timestamp};
 
 const MAGIC: &[u8; 8] = b"SCORHIS1";
 const END: u8 = 0xff;
@@ -306,10 +305,7 @@ impl Writer {
         let mut name = path.as_os_str().to_owned();
         name.push(".partial");
         let partial = PathBuf::from(name);
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options
-            .open(&partial)
+        let file = private::create(&partial)
             .map_err(|source| SnapshotError::Io { path: partial.clone(), source })?;
         let mut writer = Self { path: path.to_owned(), partial, file, sum: Sha256::new() };
         writer.add(head)?;

@@ -17,14 +17,13 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, File, OpenOptions},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use super::RecordsError;
-use crate::time::Timestamp;
+use crate::{private, time::Timestamp};
 
 /// Which of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,20 +184,6 @@ pub(super) fn list(folder: &Path) -> Result<Listing, RecordsError> {
     Ok(listing)
 }
 
-/// Makes a folder that its owner alone can look into.
-fn make_folder(folder: &Path) -> Result<(), RecordsError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(RecordsError::io("make the folder", folder))
-}
-
-/// A file that its owner alone can read.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
 /// Makes what was created, renamed or removed in a folder last.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), RecordsError> {
     File::open(folder)
@@ -234,7 +219,7 @@ fn lock_file(folder: &Path, name: &str) -> Result<File, RecordsError> {
 impl WriterLock {
     /// Makes the folder where there is none, and takes it.
     pub(super) fn make(folder: &Path) -> Result<Self, RecordsError> {
-        make_folder(folder)?;
+        private::make_folder(folder).map_err(RecordsError::io("make the folder", folder))?;
         Self::take(folder)
     }
 
@@ -266,8 +251,8 @@ impl KeeperLock {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, create, list, parquet_path, segment_path};
-    use crate::time::Timestamp;
+    use super::{Kind, list, parquet_path, segment_path};
+    use crate::{private::create, time::Timestamp};
 
     #[test]
     fn names_tell_which_files_count() {

@@ -27,7 +27,7 @@ use super::{
     segment::{Reader, Tail},
     stats::Stats,
 };
-use crate::{tap::wall, time::Timestamp};
+use crate::{private, tap::wall, time::Timestamp};
 use arrow::{
     array::{Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray},
     compute::filter_record_batch,
@@ -464,7 +464,7 @@ pub fn erase(
 fn close_segments(folder: &Path) -> Result<(), RecordsError> {
     let open = files::list(folder)?.segments;
     let wish = folder.join(CLOSE);
-    files::create(&wish).map_err(RecordsError::io("make", &wish))?;
+    private::create(&wish).map_err(RecordsError::io("make", &wish))?;
     let since = Instant::now();
     loop {
         thread::sleep(LOOK);

@@ -38,12 +38,10 @@ use parquet::{
 use super::{
     RecordsError,
     columns::{CALLS, FEATURE_NAMES, FEATURES, feature_field},
-    files::{
-        Kind, ParquetFile, SegmentFile, TEMPORARY, create, parquet_path, set_aside, sync_folder,
-    },
+    files::{Kind, ParquetFile, SegmentFile, TEMPORARY, parquet_path, set_aside, sync_folder},
     segment::{Reader, Tail},
 };
-use crate::{history::Progress, time::Timestamp};
+use crate::{history::Progress, private, time::Timestamp};
 
 /// Rows that lie together and are sorted; what is held in memory of a file, too.
 const ROW_GROUP: usize = 32_768;
@@ -239,7 +237,8 @@ impl<'a> Output<'a> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => {
-                let file = create(&self.path).map_err(RecordsError::io("make", &self.path))?;
+                let file =
+                    private::create(&self.path).map_err(RecordsError::io("make", &self.path))?;
                 let writer = ArrowWriter::try_new(file, batch.schema(), Some(properties(batch)))
                     .map_err(&failed)?;
                 none.insert(writer)

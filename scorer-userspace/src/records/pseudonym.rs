@@ -1,12 +1,7 @@
 //! Pseudonyms of numbers: the same number always gets the same one, in whatever form
 //! it was written, and nobody without the key can tell which number it was.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use ring::{
     hmac,
@@ -14,7 +9,7 @@ use ring::{
 };
 
 use super::RecordsError;
-use crate::number::Number;
+use crate::{hex::hex, number::Number, private};
 
 /// File of the key, in the folder of the records. Who has it can try numbers out; who
 /// deletes it makes the pseudonyms anonymous for good.
@@ -61,13 +56,8 @@ impl Key {
         let mut bytes = [0; BYTES];
         let made =
             SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no randomness"));
-        made.and_then(|()| {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        })
-        .map_err(RecordsError::io("make", &path))?;
+        made.and_then(|()| private::write_new(&path, &bytes))
+            .map_err(RecordsError::io("make", &path))?;
         super::files::sync_folder(folder)?;
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes), home })
     }
@@ -102,9 +92,7 @@ impl Key {
         context.update(&kind);
         context.update(bytes);
         let tag = context.sign();
-        let hex =
-            tag.as_ref()[..SHOWN].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        format!("{MARK}{hex}")
+        format!("{MARK}{}", hex(&tag.as_ref()[..SHOWN]))
     }
 }
 

@@ -21,7 +21,8 @@ use arrow::{
     },
 };
 
-use super::{RecordsError, files};
+use super::RecordsError;
+use crate::private;
 
 /// A segment being written.
 pub(super) struct Segment {
@@ -42,7 +43,7 @@ impl Segment {
             .map_err(io::Error::other)?;
         let encoder = StreamWriter::try_new_with_options(Vec::new(), schema, options)
             .map_err(io::Error::other)?;
-        let file = Arc::new(files::create(path)?);
+        let file = Arc::new(private::create(path)?);
         let mut segment = Self { id, path: path.to_owned(), file, encoder, length: 0, rows: 0 };
         segment.put().inspect_err(|_| {
             // Without its schema it is worth nothing.

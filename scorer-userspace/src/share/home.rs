@@ -6,6 +6,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::{Deserialize, Serialize};
 
 use super::{HubClient, ShareError, Store, event::is_name, write_secret};
+use crate::private;
 
 /// What a hub gives a member: how it is reached, and the member's certificate. Secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -86,9 +87,8 @@ impl Home {
     /// # Errors
     /// [`ShareError`]: a folder that is in use, a hub that refuses.
     pub fn join(bundle: Bundle, folder: &Path) -> Result<Self, ShareError> {
-        use std::os::unix::fs::DirBuilderExt as _;
         let failed = |source| ShareError::File { path: folder.to_owned(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        private::make_folder(folder).map_err(failed)?;
         if let Ok(old) = Bundle::read(&folder.join(BUNDLE))
             && (&old.consortium, &old.member) != (&bundle.consortium, &bundle.member)
         {

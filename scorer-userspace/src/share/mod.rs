@@ -125,7 +125,7 @@ pub enum ShareError {
 
 /// Now, ms since 1970.
 pub(crate) fn now() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+    crate::tap::wall().0 / 1_000_000
 }
 
 /// Random bytes.
@@ -138,12 +138,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], ShareError> {
 
 /// Writes a file that its owner alone can read, whole or not at all.
 pub(crate) fn write_secret(path: &std::path::Path, text: &[u8]) -> Result<(), ShareError> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let failed = |source| ShareError::File { path: path.to_owned(), source };
-    let new = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let _ = std::fs::remove_file(&new);
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
-    file.write_all(text).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&new, path).map_err(failed)
+    crate::private::replace(path, text)
+        .map_err(|source| ShareError::File { path: path.to_owned(), source })
 }

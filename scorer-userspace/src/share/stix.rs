@@ -2,12 +2,13 @@
 //! an identity for each organisation, and an indicator for each event. Ids are UUIDs of
 //! version 5, so that an event has the same one wherever it is exported.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::event::{Category, Event, Kind, Pseudonym};
+use crate::hex::hex;
 
 /// Namespace of these ids: that of URLs, with one of ours in it.
 fn id(kind: &str, name: &str) -> String {
@@ -19,14 +20,6 @@ fn time(ms: u64) -> String {
     let most = 253_402_300_799_000;
     let at = jiff::Timestamp::from_millisecond(ms.min(most) as i64).unwrap_or_default();
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
-}
-
-fn hex(pseudonym: &Pseudonym) -> String {
-    pseudonym.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// What finds the caller: any of its numbers, or both marks of its signalling.

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Directory, ShareError, event::Event};
-use crate::sqlite;
+use crate::{private, sqlite};
 
 /// The file.
 #[derive(Debug)]
@@ -135,11 +135,8 @@ impl Store {
     /// # Errors
     /// [`ShareError::Database`].
     pub fn open(path: &Path) -> Result<Self, ShareError> {
-        use std::os::unix::fs::OpenOptionsExt as _;
         // Keys of epochs stand in it.
-        let mut options = std::fs::OpenOptions::new();
-        let made = options.write(true).create_new(true).mode(0o600).open(path);
-        if let Err(source) = made
+        if let Err(source) = private::create_new(path)
             && source.kind() != std::io::ErrorKind::AlreadyExists
         {
             return Err(ShareError::File { path: path.to_owned(), source });

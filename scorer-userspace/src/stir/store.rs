@@ -16,7 +16,7 @@ use super::{
     certificate::{Anchor, Certificate},
     fetch::{self, Fetch, FetchError},
 };
-use crate::time::Timestamp;
+use crate::{hex::hex, time::Timestamp};
 
 /// Certificates and failures remembered.
 const ENTRIES: usize = 4_096;
@@ -247,8 +247,7 @@ fn get(
 /// A file's name tells nothing and cannot lead elsewhere.
 fn file(folder: &Path, url: &str) -> PathBuf {
     let digest = Sha256::digest(url.as_bytes());
-    let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    folder.join(name + ".pem")
+    folder.join(hex(&digest) + ".pem")
 }
 
 /// What is on disk, if it is not too old.

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +14,7 @@ use aya::programs::{
 use scorer_common::maps;
 
 use super::{Mode, TapError, attach::attach, chain};
+use crate::private;
 
 /// A folder of pins.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Pins {
         }
         let versioned = pins.maps();
         // Who can open a map can write it.
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&versioned).map_err(|source| {
+        private::make_folder(&versioned).map_err(|source| {
             TapError::system(format!("cannot make the folder {}", versioned.display()), source)
         })?;
         Ok(pins)

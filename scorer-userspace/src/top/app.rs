@@ -1,9 +1,8 @@
 //! What is shown, and what keys do to it. Draws nothing.
 
 use std::{
-    fs::OpenOptions,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -17,7 +16,7 @@ use super::{
     ring::Ring,
     source::Event,
 };
-use crate::time::Timestamp;
+use crate::{private, time::Timestamp};
 
 /// Which view is in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -478,7 +477,7 @@ impl App {
 
     fn write(&self, name: &str) -> io::Result<usize> {
         // Numbers are personal data: others on this host need not read them.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(name)?;
+        let file = private::create_new(Path::new(name))?;
         let mut out = io::BufWriter::new(file);
         let calls = self.order.iter().filter_map(|number| self.ring.get(*number));
         let mut count = 0;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Role;
 use crate::{
+    hex::hex,
     lists::{self, StoreError},
     sqlite,
 };
@@ -307,10 +308,6 @@ pub(super) fn parts(token: &str) -> Option<(&str, &str)> {
         text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
     (is_hex(id, 8) && is_hex(secret, 2 * SECRET)).then_some((id, secret))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use scorer_common::Counter;
 use serde_json::{Value, json};
 
 use super::super::{Api, access::Viewer, extract::Asked, live::Live, problem::Problem};
-use crate::{records, tap::object::OBJECT};
+use crate::{hex::hex, records, tap::object::OBJECT};
 
 /// All of it.
 pub(in crate::api) async fn show(
@@ -38,7 +38,7 @@ pub(in crate::api) async fn show(
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = host.map(|host| host.trim().to_owned());
     let digest = ring::digest::digest(&ring::digest::SHA256, OBJECT);
-    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(digest.as_ref());
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started": api.started.to_string(),

@@ -1,17 +1,17 @@
 //! `scorer consortium hub`.
 
-use std::{
-    io::Write as _, net::SocketAddr, os::unix::fs::OpenOptionsExt as _, path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::share::{
-    Mode,
-    hub::{Hub, HubServer, Settings, serve},
+use crate::{
+    private,
+    share::{
+        Mode,
+        hub::{Hub, HubServer, Settings, serve},
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -118,9 +118,7 @@ pub(super) fn run(command: &HubCommand) -> anyhow::Result<ExitCode> {
 fn invite(args: &InviteArgs) -> anyhow::Result<()> {
     let cannot = || format!("cannot write {}", args.output.display());
     // A key stands in it; and nothing is written over.
-    let mut options = std::fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create_new(true).mode(0o600).open(&args.output).with_context(cannot)?;
+    let mut file = private::create_new(&args.output).with_context(cannot)?;
     let invited = Hub::open(&args.folder)
         .and_then(|hub| hub.invite(&args.member, args.trust))
         .inspect_err(|_| drop(std::fs::remove_file(&args.output)))?;

@@ -12,6 +12,7 @@ use super::{
     conf::{self, User},
 };
 use crate::{
+    private,
     share::{
         Bundle, Directory, Epoch, MEMBERS, Member, Mode, ShareError, blind::Evaluator,
         event::is_name, now, random, write_secret,
@@ -76,13 +77,12 @@ impl Hub {
     /// # Errors
     /// [`ShareError`]: a folder that has one, a URL that is none.
     pub fn create(folder: &Path, settings: &Settings) -> Result<Self, ShareError> {
-        use std::os::unix::fs::DirBuilderExt as _;
         if !is_name(&settings.name) {
             return Err(ShareError::Invalid("its name must be of a-z, 0-9 and -".into()));
         }
         let hosts = [host(&settings.url, "https://")?, host(&settings.nats, "tls://")?];
         let failed = |source| ShareError::File { path: folder.to_owned(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        private::make_folder(folder).map_err(failed)?;
         if folder.join(STATE).exists() {
             let what = "has a consortium already".into();
             return Err(ShareError::Content { path: folder.to_owned(), what });
