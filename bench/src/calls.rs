@@ -111,12 +111,14 @@ impl Kept {
         let mut verdict = self.about.verdict;
         verdict.timestamp = now.0;
         verdict.call = key;
-        let call_id = self.call_id(again);
+        // Not made where nothing is to be changed: what this takes is measured.
+        let call_id = again.map(|_| self.call_id(again));
+        let call_id = call_id.as_ref().map_or(&*self.call_id, String::as_bytes);
         let profile = self.about.profile ^ again.unwrap_or(0) << 40;
         let assessment = Assessment {
             verdict,
             profile,
-            call_id: call_id.as_bytes(),
+            call_id,
             caller: &self.caller,
             callee: &self.callee,
             network_number: self.network.as_deref(),

@@ -26,19 +26,12 @@ const RECENT: Duration = Duration::from_hours(26);
 /// Calls whose records are read at a time.
 const AT_ONCE: usize = 500;
 
-/// A labelled call.
-#[derive(Debug)]
-pub(super) struct Labelled {
-    /// When it was.
-    pub(super) ts: Timestamp,
-    /// Without its numbers: of the callee's only the area.
-    pub(super) item: Item,
-    /// What was said of it.
-    pub(super) fraud: bool,
-}
+/// A labelled call: when it was, what its record says without its numbers (of the
+/// callee's only the area), and whether it was said to be fraud.
+pub(super) type Labelled = (Timestamp, Arc<Item>, bool);
 
 /// The record of a Call-ID; `None` where there is none.
-type Found = Option<Arc<(Timestamp, Item)>>;
+type Found = Option<(Timestamp, Arc<Item>)>;
 
 /// What is known of them.
 #[derive(Debug, Default)]
@@ -56,7 +49,7 @@ pub(super) struct Kept {
 ///
 /// # Errors
 /// Those of the labels' file.
-pub(super) async fn labelled(api: &Arc<Api>) -> Result<Vec<Arc<Labelled>>, Problem> {
+pub(super) async fn labelled(api: &Arc<Api>) -> Result<Vec<Labelled>, Problem> {
     let at = Arc::clone(api);
     // Whoever asks waits a little, and no longer: the next has the rest.
     let work = tokio::spawn(async move { renew(&at).await });
@@ -65,8 +58,8 @@ pub(super) async fn labelled(api: &Arc<Api>) -> Result<Vec<Arc<Labelled>>, Probl
     }
     let kept = lock(&api.labelled);
     let known = kept.said.iter().filter_map(|(id, fraud)| {
-        let found = kept.found.get(id)?.as_ref()?;
-        Some(Arc::new(Labelled { ts: found.0, item: found.1.clone(), fraud: *fraud }))
+        let (ts, item) = kept.found.get(id)?.as_ref()?;
+        Some((*ts, Arc::clone(item), *fraud))
     });
     Ok(known.collect())
 }
@@ -141,7 +134,7 @@ async fn renew_alone(api: &Arc<Api>) -> Result<(), Problem> {
         for item in items {
             let Some(ts) = Timestamp::asked(&item.ts, Timestamp(0)) else { continue };
             let call_id = item.call_id.clone();
-            kept.found.insert(call_id, Some(Arc::new((ts, nameless(item)))));
+            kept.found.insert(call_id, Some((ts, Arc::new(nameless(item)))));
         }
     }
     Ok(())

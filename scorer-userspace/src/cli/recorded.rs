@@ -52,8 +52,10 @@ pub(super) fn each(
     if let Some(store) = keeping::kept_certificates(&config.stir)? {
         engine.set_store(Arc::new(store));
     }
-    // Calls are told to other organisations by these.
-    engine.join_consortium();
+    // Calls are told to other organisations by their marks.
+    if config.consortium.folder.is_some() {
+        engine.join_consortium();
+    }
     let mut cut_short = false;
     for reader in &mut readers {
         loop {

@@ -110,26 +110,20 @@ pub(super) async fn run(site: &Site, link: &Linked, folder: &Path) {
     let mut told = Told::open(spool);
     let mut number = 0;
     loop {
-        if link.is_connected() && link.stream(Which::Records).await.is_some() {
-            let files = match finished(folder) {
-                Ok(files) => files,
-                Err(error) => {
-                    log::debug!("records are not told: {error}");
-                    Vec::new()
-                }
-            };
-            let there: BTreeSet<String> =
-                files.iter().map(|(name, size)| line(name, *size)).collect();
-            for (name, size) in files {
-                let line = line(&name, size);
-                if told.files.contains(&line) {
-                    continue;
-                }
-                if tell(site, link, &folder.join(&name), (&name, size), &mut number).await.is_none()
-                {
+        let files = finished(folder).unwrap_or_else(|error| {
+            log::debug!("records are not told: {error}");
+            Vec::new()
+        });
+        let there: BTreeSet<String> = files.iter().map(|(name, size)| line(name, *size)).collect();
+        let new = files.iter().filter(|(name, size)| !told.files.contains(&line(name, *size)));
+        let new: Vec<_> = new.collect();
+        if !new.is_empty() && link.is_connected() && link.stream(Which::Records).await.is_some() {
+            for (name, size) in new {
+                let file = (name.as_str(), *size);
+                if tell(site, link, &folder.join(name), file, &mut number).await.is_none() {
                     break;
                 }
-                if let Err(error) = told.add(line, &there) {
+                if let Err(error) = told.add(line(name, *size), &there) {
                     log::warn!("{}: {error}; told files may be told again", told.path.display());
                 }
             }

@@ -14,6 +14,8 @@ macro_rules! stats {
         #[derive(Debug, Default)]
         pub struct Stats {
             $(pub(crate) $field: AtomicU64,)+
+            /// Milliseconds from storing to receiving the last message; told in seconds.
+            pub(crate) lag_ms: AtomicU64,
             /// Seconds that the clocks of other hosts are ahead of this one's.
             pub(crate) skew: Mutex<BTreeMap<String, f64>>,
         }
@@ -46,7 +48,6 @@ stats! {
     bytes_in "scorer_cluster_bytes_total" "received",
     spool_bytes "scorer_cluster_spool_bytes" "",
     record_files "scorer_cluster_record_files_total" "",
-    lag_ms "scorer_cluster_lag_seconds" "",
     pending "scorer_cluster_pending_messages" "",
     state_out "scorer_cluster_state_total" "published",
     state_in "scorer_cluster_state_total" "applied",

@@ -125,10 +125,7 @@ fn text(shared: &Shared) -> Result<Vec<u8>, String> {
         }
     }
     for (name, label, value) in shared.cluster.iter().flat_map(|cluster| cluster.samples()) {
-        // What is kept in milliseconds is told in seconds, as everywhere.
-        if name != "scorer_cluster_lag_seconds" {
-            add(name, label, value);
-        }
+        add(name, label, value);
     }
     for (name, _, value) in shared.api.iter().flat_map(|api| api.iter()) {
         add("scorer_api_requests_total", name, value);

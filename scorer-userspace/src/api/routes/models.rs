@@ -123,8 +123,8 @@ async fn labelled(
     [since, until]: [Timestamp; 2],
 ) -> Result<Vec<Labelled>, Problem> {
     let calls = super::super::labelled::labelled(api).await?;
-    let within = calls.iter().filter(|call| call.ts >= since && call.ts < until);
-    Ok(within.map(|call| (f64::from(call.item.probability), call.fraud)).collect())
+    let within = calls.iter().filter(|(ts, ..)| *ts >= since && *ts < until);
+    Ok(within.map(|(_, item, fraud)| (f64::from(item.probability), *fraud)).collect())
 }
 
 /// How well labelled calls were told apart.

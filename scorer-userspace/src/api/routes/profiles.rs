@@ -176,11 +176,11 @@ async fn labelled(
     [since, until]: [Timestamp; 2],
 ) -> Result<HashMap<String, u64>, Problem> {
     let mut counts = HashMap::new();
-    for call in super::super::labelled::labelled(api).await? {
-        if call.fraud
-            && call.ts >= since
-            && call.ts < until
-            && let Some(profile) = &call.item.profile
+    for (ts, item, fraud) in super::super::labelled::labelled(api).await? {
+        if fraud
+            && ts >= since
+            && ts < until
+            && let Some(profile) = &item.profile
         {
             *counts.entry(profile.clone()).or_insert(0) += 1;
         }

@@ -187,9 +187,9 @@ async fn stored(
     }
     rows.truncate(limit);
     let mut labelled = HashMap::new();
-    for call in super::super::labelled::labelled(api).await? {
-        if call.fraud && call.ts >= span[0] && call.ts < span[1] {
-            for key in by.keys(&call.item, call.ts.0, bucket) {
+    for (ts, item, fraud) in super::super::labelled::labelled(api).await? {
+        if fraud && ts >= span[0] && ts < span[1] {
+            for key in by.keys(&item, ts.0, bucket) {
                 *labelled.entry(key).or_insert(0) += 1;
             }
         }

@@ -61,12 +61,14 @@ pub(super) struct RevokeArgs {
 const DAY: u64 = 86_400_000;
 
 pub(super) fn run(args: &ShareArgs) -> anyhow::Result<ExitCode> {
-    let config = args.whom.from.config()?.unwrap_or_default();
-    let folder = args.folder.clone().or_else(|| config.consortium.folder.clone()).context(
+    let mut config = args.whom.from.config()?.unwrap_or_default();
+    // Calls of captures have marks where a consortium is joined.
+    config.consortium.folder = args.folder.clone().or(config.consortium.folder);
+    let folder = config.consortium.folder.as_ref().context(
         "where is the member's folder? give --folder FOLDER, or --config FILE with \
          consortium.folder",
     )?;
-    let home = Home::open(&folder)?;
+    let home = Home::open(folder)?;
     let callers = args.whom.find(&config)?;
     let skew = config.consortium.bounds.skew;
     super::runtime()?.block_on(async {
