@@ -5,6 +5,11 @@ import { get, Problem } from "../api/client";
 import { live } from "../api/stream";
 import type { Page } from "../api/types";
 
+/** What went wrong, as it is shown. */
+function problemOf(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
+}
+
 export interface Loaded<T> {
   data: T | null;
   problem: Problem | null;
@@ -36,8 +41,7 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, keys: unkn
       },
       (error: unknown) => {
         if (stop.signal.aborted) return;
-        const problem =
-          error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
+        const problem = problemOf(error);
         setState((old) => ({ data: old.data, problem, loading: false }));
         rest();
       },
@@ -79,8 +83,7 @@ export function usePages<T>(path: string, params: Record<string, string | number
         }));
       } catch (error) {
         if (signal.aborted) return;
-        const problem =
-          error instanceof Problem ? error : new Problem(0, "The answer was not understood", String(error));
+        const problem = problemOf(error);
         setState((old) => ({ ...old, problem, loading: false }));
       }
     },
