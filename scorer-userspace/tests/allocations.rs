@@ -62,28 +62,35 @@ fn frame(i: u32) -> Vec<u8> {
     bytes
 }
 
+/// The frame as it is seen, a millisecond after the one before.
+fn seen(bytes: &[u8], i: usize) -> Frame<'_> {
+    Frame {
+        link: LinkType::Ethernet,
+        timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
+        bytes,
+        wire_length: bytes.len() as u32,
+        scan: None,
+    }
+}
+
+/// An engine with the built-in model.
+fn engine(config: &EngineConfig) -> Engine {
+    let model = Model::builtin(&features::names()).expect("the built-in model");
+    Engine::new(config, Arc::new(model)).expect("the built-in tables")
+}
+
 /// Counts the process's allocations: one test at a time.
 static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 #[test]
 fn a_thousand_calls_allocate_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let model = Model::builtin(&features::names()).expect("the built-in model");
-    let mut engine =
-        Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
+    let mut engine = engine(&EngineConfig::default());
     let frames: Vec<_> = (0..1_100).map(frame).collect();
     let mut out = Vec::with_capacity(1 << 16);
     let mut verdicts = 0;
     let mut inspect = |i: usize| {
-        let bytes = &frames[i];
-        let frame = Frame {
-            link: LinkType::Ethernet,
-            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
-            bytes,
-            wire_length: bytes.len() as u32,
-            scan: None,
-        };
-        engine.inspect(&frame, &mut |assessment| {
+        engine.inspect(&seen(&frames[i], i), &mut |assessment| {
             out.clear();
             json_line(assessment, Style::default(), Some(1), &mut out);
             verdicts += 1;
@@ -100,23 +107,13 @@ fn a_thousand_calls_allocate_nothing() {
 #[test]
 fn a_thousand_facts_allocate_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let model = Arc::new(Model::builtin(&features::names()).expect("the built-in model"));
     let mut config = EngineConfig::default();
     config.history.shared = Some([1, 2]);
-    let [mut one, mut other] =
-        [(); 2].map(|()| Engine::new(&config, Arc::clone(&model)).expect("the built-in tables"));
+    let [mut one, mut other] = [(); 2].map(|()| engine(&config));
     let frames: Vec<_> = (0..1_100).map(frame).collect();
     let mut facts = 0;
     let mut inspect = |i: usize| {
-        let bytes = &frames[i];
-        let frame = Frame {
-            link: LinkType::Ethernet,
-            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
-            bytes,
-            wire_length: bytes.len() as u32,
-            scan: None,
-        };
-        one.inspect(&frame, &mut |_| {});
+        one.inspect(&seen(&frames[i], i), &mut |_| {});
         for fact in one.facts() {
             other.merge(7, &fact);
             facts += 1;
@@ -142,9 +139,7 @@ fn a_thousand_calls_allocate_nothing_where_a_consortium_is_joined() {
         },
     };
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let model = Model::builtin(&features::names()).expect("the built-in model");
-    let mut engine =
-        Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
+    let mut engine = engine(&EngineConfig::default());
     engine.join_consortium();
     let keys = Keys::new(1, &[1; 32]);
     let old = Keys::new(0, &[2; 32]);
@@ -174,15 +169,7 @@ fn a_thousand_calls_allocate_nothing_where_a_consortium_is_joined() {
     let mut out = Vec::with_capacity(1 << 16);
     let (mut named, mut verdicts) = (0, 0);
     let mut inspect = |i: usize| {
-        let bytes = &frames[i];
-        let frame = Frame {
-            link: LinkType::Ethernet,
-            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
-            bytes,
-            wire_length: bytes.len() as u32,
-            scan: None,
-        };
-        engine.inspect(&frame, &mut |assessment| {
+        engine.inspect(&seen(&frames[i], i), &mut |assessment| {
             out.clear();
             json_line(assessment, Style::default(), Some(1), &mut out);
             named += usize::from(assessment.shared.is_some_and(|shared| shared.hit.strong));
@@ -213,20 +200,11 @@ fn a_thousand_deliveries_allocate_nothing() {
     };
     let (feed, mail) = feed().expect("a queue");
     let mut deliveries = Deliveries::open(&config, false, Some(feed)).expect("opened");
-    let model = Model::builtin(&features::names()).expect("the built-in model");
-    let mut engine =
-        Engine::new(&EngineConfig::default(), Arc::new(model)).expect("the built-in tables");
+    let mut engine = engine(&EngineConfig::default());
     let frames: Vec<_> = (0..1_300).map(frame).collect();
     let mut allocated = 0;
     for (i, bytes) in frames.iter().enumerate() {
-        let frame = Frame {
-            link: LinkType::Ethernet,
-            timestamp: Timestamp(1_760_000_000_000_000_000 + i as u64 * 1_000_000),
-            bytes,
-            wire_length: bytes.len() as u32,
-            scan: None,
-        };
-        engine.inspect(&frame, &mut |assessment| {
+        engine.inspect(&seen(bytes, i), &mut |assessment| {
             let before = COUNT.load(Ordering::Relaxed);
             deliveries.send(assessment, 1_000);
             // The first few warm it up.

@@ -1,8 +1,12 @@
 //! The real NATS server, which `cargo xtask test` installs.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use crate::shared::root;
+use crate::{lab::Running, shared};
 
 /// A program of the virtual environment, such as `nats-server`; `None`, and said aloud,
 /// where it is not installed and nobody asks for every test.
@@ -10,16 +14,7 @@ use crate::shared::root;
 /// # Panics
 /// When it is missing and `SCORER_REQUIRE_ROOT_TESTS` is set.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let path = root().join("target/venv-nats/bin").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("SCORER_REQUIRE_ROOT_TESTS").is_none(),
-        "{name} is not installed; `cargo xtask test` does it"
-    );
-    println!("SKIPPED: {name} is not installed");
-    None
+    shared::installed("venv-nats", name)
 }
 
 /// `nats-server`.
@@ -28,4 +23,18 @@ pub fn program(name: &str) -> Option<PathBuf> {
 /// As [`program`].
 pub fn server() -> Option<PathBuf> {
     program("nats-server")
+}
+
+/// A server on loopback alone, with JetStream in a folder; `None` as [`program`].
+///
+/// # Panics
+/// As [`program`], and when it cannot be started.
+pub fn alone(folder: &Path, port: u16) -> Option<Running> {
+    let conf = folder.join("nats.conf");
+    let store = folder.join("jetstream").display().to_string();
+    let text = format!("listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n");
+    fs::write(&conf, text).expect("written");
+    let mut command = Command::new(server()?);
+    command.arg("-c").arg(&conf).stdout(Stdio::null()).stderr(Stdio::null());
+    Some(Running(command.spawn().expect("nats-server starts")))
 }

@@ -2,6 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+/// A program of a virtual environment in target/; `None`, and said aloud, where it is not
+/// installed and nobody asks for every test.
+///
+/// # Panics
+/// When it is missing and `SCORER_REQUIRE_ROOT_TESTS` is set.
+pub fn installed(environment: &str, name: &str) -> Option<PathBuf> {
+    let path = root().join("target").join(environment).join("bin").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("SCORER_REQUIRE_ROOT_TESTS").is_none(),
+        "{name} is not installed; `cargo xtask test` does it"
+    );
+    println!("SKIPPED: {name} is not installed");
+    None
+}
+
 /// The root of the source tree.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -21,19 +21,8 @@ use scorer_tests::{
     shared,
 };
 
-/// A program of the virtual environment; `None`, and said aloud, where it is missing and
-/// nobody asks for every test.
 fn program(name: &str) -> Option<PathBuf> {
-    let path = shared::root().join("target/venv-archive/bin").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("SCORER_REQUIRE_ROOT_TESTS").is_none(),
-        "{name} is not installed; `cargo xtask test` does it"
-    );
-    println!("SKIPPED: {name} is not installed");
-    None
+    shared::installed("venv-archive", name)
 }
 
 /// Records of so many calls.
@@ -210,17 +199,9 @@ fn until(what: &str, done: impl Fn() -> bool) {
 #[test]
 fn the_same_parquet_files_by_way_of_jetstream() {
     const PORT: u16 = 24_226;
-    let Some(program) = nats::server() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let of = |name: &str| folder.path().join(name).display().to_string();
-    let text = format!(
-        "listen: \"127.0.0.1:{PORT}\"\njetstream {{ store_dir: \"{}\" }}\n",
-        of("jetstream")
-    );
-    std::fs::write(of("nats.conf"), text).expect("written");
-    let mut command = Command::new(program);
-    command.args(["-c", &of("nats.conf")]).stdout(Stdio::null()).stderr(Stdio::null());
-    let _nats = Running(command.spawn().expect("nats-server starts"));
+    let Some(_nats) = nats::alone(folder.path(), PORT) else { return };
     assert_eq!(run(&["cluster", "secret", &of("secret")]).code, 0);
     let config = format!(
         "[cluster]\nservers = [\"nats://127.0.0.1:{PORT}\"]\nhost = \"archive\"\n\

@@ -9,7 +9,7 @@ use scorer_tests::{
     calls::{Invite, tags, texts},
     cluster::{Host, Hosts},
     lab::Lab,
-    scorer, shared,
+    nats, scorer, shared,
 };
 use serde_json::Value;
 
@@ -361,12 +361,7 @@ fn cut_off_killed_and_upgraded() {
 
 /// Hosts within this process, through a NATS server on a loopback address.
 mod within {
-    use std::{
-        path::Path,
-        process::{Command, Stdio},
-        sync::Arc,
-        time::SystemTime,
-    };
+    use std::{path::Path, sync::Arc, time::SystemTime};
 
     use scorer::{
         capture::{Frame, LinkType},
@@ -378,7 +373,7 @@ mod within {
         time::Timestamp,
     };
     use scorer_common::verdict::{Tag, Tags};
-    use scorer_tests::{calls::Invite, frames::udp4, lab::Running, nats};
+    use scorer_tests::{calls::Invite, frames::udp4};
 
     pub(crate) struct Within {
         pub engine: Engine,
@@ -386,18 +381,6 @@ mod within {
         pub stats: Arc<Stats>,
         pub cluster: Cluster,
         ahead: i64,
-    }
-
-    pub(crate) fn server(folder: &Path, port: u16) -> Option<Running> {
-        let conf = folder.join("nats.conf");
-        let text = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?} }}\n",
-            folder.join("jetstream").display().to_string()
-        );
-        std::fs::write(&conf, text).expect("written");
-        let mut command = Command::new(nats::server()?);
-        command.arg("-c").arg(&conf).stdout(Stdio::null()).stderr(Stdio::null());
-        Some(Running(command.spawn().expect("nats-server starts")))
     }
 
     impl Within {
@@ -476,7 +459,7 @@ mod within {
 fn clocks_that_are_off_are_told_and_set_right() {
     const HOUR: i64 = 3_600_000_000_000;
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(_server) = within::server(folder.path(), 24_223) else { return };
+    let Some(_server) = nats::alone(folder.path(), 24_223) else { return };
     let host = |name: &str, ahead| within::Within::new(folder.path(), 24_223, name, ahead);
     let mut right = host("right", 0);
     for (name, ahead) in [("fast", HOUR), ("slow", -HOUR)] {
@@ -514,7 +497,7 @@ fn clocks_that_are_off_are_told_and_set_right() {
 #[test]
 fn what_waits_on_disk_is_told_by_the_next_run() {
     let folder = tempfile::tempdir().expect("a folder");
-    if scorer_tests::nats::server().is_none() {
+    if nats::server().is_none() {
         return;
     }
     let caller = Invite::of("+441632960777", "+441632960777");
@@ -528,7 +511,7 @@ fn what_waits_on_disk_is_told_by_the_next_run() {
         entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "waits"))
     });
     assert_eq!(waits.count(), 1);
-    let _server = within::server(folder.path(), 24_224);
+    let _server = nats::alone(folder.path(), 24_224);
     let mut other = within::Within::new(folder.path(), 24_224, "other", 0);
     // Without a snapshot: it counts its own of the run before, as the other does.
     let mut again = within::Within::new(folder.path(), 24_224, "lonely", 0);

@@ -8,9 +8,8 @@
 use std::{
     fs,
     path::Path,
-    process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -21,7 +20,7 @@ use scorer::{
     features,
     history::HistoryConfig,
     model::Model,
-    time::Timestamp,
+    tap::wall,
 };
 use scorer_tests::{frames::udp4, nats};
 
@@ -33,16 +32,6 @@ struct Host {
     calls: u32,
     /// Call-IDs that are answered and not over.
     open: Vec<String>,
-}
-
-/// A server that is ended when dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 const PORT: u16 = 24_222;
@@ -76,16 +65,8 @@ fn measure(count: usize, rate: u32, seconds: u64) -> anyhow::Result<()> {
     let secret = folder.path().join("secret");
     fs::write(&secret, [b'x'; 32])?;
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    let text = format!(
-        "listen: \"127.0.0.1:{PORT}\"\njetstream {{ store_dir: \"{}\" }}\n",
-        folder.path().join("jetstream").display()
-    );
-    fs::write(folder.path().join("nats.conf"), text)?;
-    let program =
-        nats::server().context("nats-server is not installed: `cargo xtask test` does it")?;
-    let mut command = Command::new(program);
-    command.arg("-c").arg(folder.path().join("nats.conf")).stdout(Stdio::null());
-    let server = Server(command.stderr(Stdio::null()).spawn()?);
+    let server = nats::alone(folder.path(), PORT)
+        .context("nats-server is not installed: `cargo xtask test` does it")?;
     let model = Arc::new(Model::builtin(&features::names())?);
     let mut hosts = Vec::new();
     for number in 0..count {
@@ -210,10 +191,9 @@ fn call(host: &mut Host) {
 
 fn inspect(host: &mut Host, text: &str) {
     let bytes = udp4(text.as_bytes(), 5060);
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let frame = Frame {
         link: LinkType::Ethernet,
-        timestamp: Timestamp(since.as_nanos() as u64),
+        timestamp: wall(),
         bytes: &bytes,
         wire_length: bytes.len() as u32,
         scan: None,

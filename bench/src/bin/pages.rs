@@ -10,7 +10,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::Instant,
 };
@@ -27,7 +27,7 @@ use scorer::{
     time::Timestamp,
 };
 use scorer_bench::calls::{Kept, traffic};
-use scorer_tests::http::Client;
+use scorer_tests::{http::Client, lab::Running};
 
 /// Calls that are simulated; the others are these again.
 const BASE: u64 = 200_000;
@@ -117,7 +117,7 @@ fn pages(client: &Client) -> Result<Vec<(&'static str, String)>> {
 
 /// `scorer serve`, killed in the end.
 struct Serving {
-    child: Child,
+    _process: Running,
     client: Client,
 }
 
@@ -149,18 +149,11 @@ impl Serving {
             let address = line.strip_prefix("serving on ").and_then(|rest| rest.split(';').next());
             if let Some(address) = address {
                 let address: SocketAddr = address.parse()?;
-                return Ok(Self { child, client: Client::tcp(address) });
+                return Ok(Self { _process: Running(child), client: Client::tcp(address) });
             }
             eprintln!("{line}");
         }
         bail!("scorer serve ended")
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
