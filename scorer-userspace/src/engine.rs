@@ -568,6 +568,15 @@ impl Scorer {
         (marks, said)
     }
 
+    /// What others say is told, whether the model makes much of it or not.
+    fn consortium_reason(&self) -> Reason {
+        let feature = id::CONSORTIUM_MATCHES;
+        let (value, contribution) =
+            (self.features[usize::from(feature)], self.contributions[usize::from(feature)]);
+        let contribution = if contribution.is_nan() { 0.0 } else { contribution };
+        Reason { feature, value, contribution }
+    }
+
     fn again(
         &mut self,
         was: &share::Pending,
@@ -599,11 +608,7 @@ impl Scorer {
         };
         let mut reasons = Reasons::pick(&self.features, &self.contributions);
         if hits.consortium > 0 {
-            let at = usize::from(id::CONSORTIUM_MATCHES);
-            let contribution = self.contributions[at];
-            let contribution = if contribution.is_nan() { 0.0 } else { contribution };
-            let (feature, value) = (id::CONSORTIUM_MATCHES, self.features[at]);
-            reasons.first(Reason { feature, value, contribution });
+            reasons.first(self.consortium_reason());
         }
         let verdict = Verdict {
             score,
@@ -734,11 +739,7 @@ impl Scorer {
         tags.set(Tag::Allowlisted, ruling.allowed);
         let mut reasons = Reasons::pick(&self.features, &self.contributions);
         if who.shared.is_some_and(|shared| shared.hit.confirmed > 0) {
-            // What others say is told, whether the model makes much of it or not.
-            let at = usize::from(id::CONSORTIUM_MATCHES);
-            let (value, contribution) = (self.features[at], self.contributions[at]);
-            let contribution = if contribution.is_nan() { 0.0 } else { contribution };
-            reasons.first(Reason { feature: id::CONSORTIUM_MATCHES, value, contribution });
+            reasons.first(self.consortium_reason());
         }
         if ruling.allowed {
             // The own allow list goes first.

@@ -46,6 +46,7 @@ mod steps;
 pub mod stir;
 pub mod tap;
 pub mod time;
+mod tls;
 pub mod top;
 pub mod verdict;
 

@@ -22,6 +22,14 @@ pub(crate) fn open(path: &Path, schema: &str) -> Result<Connection> {
     Ok(database)
 }
 
+/// Which file it is: device and number; `None` where there is none. Another one may have
+/// taken the place of one that is open.
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
 /// Opens a file that there is to look, which waits for nobody.
 pub(crate) fn look(path: &Path) -> Result<Connection> {
     // A reader of a write-ahead log writes where it reads; where it may not, it looks at

@@ -18,6 +18,11 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0) as f64 / 1e9
     }
 
+    /// Seconds between two times, whichever is later.
+    pub fn apart(self, other: Self) -> f64 {
+        self.0.abs_diff(other.0) as f64 / 1e9
+    }
+
     /// This time plus `duration`, saturating.
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Self {

@@ -78,8 +78,8 @@ struct Api {
 /// All routes.
 fn router(api: &Arc<Api>) -> Router {
     use routes::{
-        audit, calls, cases, gate, labels, lists, me, models, policy, profiles, reports, stream,
-        system, trends,
+        audit, calls, cases, consortium, gate, labels, lists, me, models, policy, profiles,
+        reports, stream, system, trends,
     };
     let mut v1 = Router::new()
         .route("/v1/me", get(me::me))
@@ -101,7 +101,7 @@ fn router(api: &Arc<Api>) -> Router {
         .route("/v1/models", get(models::show))
         .route("/v1/models/calibration", get(models::calibration))
         .route("/v1/gate", get(gate::show))
-        .route("/v1/consortium", get(gate::consortium))
+        .route("/v1/consortium", get(consortium::consortium))
         .route("/v1/system", get(system::show))
         .route("/v1/audit", get(audit::list))
         .with_state(Arc::clone(api));

@@ -29,9 +29,8 @@ use tokio::{
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, RootCertStore, ServerConfig,
+        RootCertStore,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-        server::WebPkiClientVerifier,
     },
 };
 
@@ -306,29 +305,20 @@ fn acceptor(tls: &Tls) -> Result<Option<TlsAcceptor>, ApiError> {
         path: path.to_owned(),
         what: what.to_string(),
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(cert, &error))?;
-    let builder = match &tls.client_ca {
-        None => builder.with_no_client_auth(),
+    let clients = match &tls.client_ca {
+        None => None,
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for authority in certificates(path)? {
                 roots.add(authority).map_err(|error| wrong(path, &error))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|error| wrong(path, &error))?;
-            builder.with_client_cert_verifier(verifier)
+            Some(crate::tls::clients(roots).map_err(|error| wrong(path, &error))?)
         }
     };
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
-    let mut config = builder
-        .with_single_cert(certificates(cert)?, secret)
+    let acceptor = crate::tls::acceptor(certificates(cert)?, secret, clients)
         .map_err(|error| wrong(cert, &error))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    Ok(Some(acceptor))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ApiError> {

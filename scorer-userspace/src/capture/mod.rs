@@ -103,6 +103,32 @@ pub struct PacketMeta {
     pub tunnelled: bool,
 }
 
+impl PacketMeta {
+    /// Of one plain packet of which no more is known than where it was sent.
+    pub const fn between(
+        source: SocketAddr,
+        destination: SocketAddr,
+        transport: Transport,
+        timestamp: Timestamp,
+    ) -> Self {
+        Self {
+            timestamp,
+            source,
+            destination,
+            transport,
+            ttl: 1,
+            dscp: 0,
+            ip_id: None,
+            dont_fragment: false,
+            udp_checksum_zero: None,
+            packets: 1,
+            stream_messages: None,
+            vlan: None,
+            tunnelled: false,
+        }
+    }
+}
+
 /// One whole SIP message on its way to [`crate::sip::Message::parse`].
 #[derive(Clone, Copy, Debug)]
 pub struct SipPacket<'a> {

@@ -1,11 +1,9 @@
 //! Tells when cases have changed.
 
-use std::{
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{CaseError, Cases, Store};
+use crate::sqlite;
 
 /// Looks at the file of cases.
 #[derive(Debug)]
@@ -37,7 +35,7 @@ impl Follower {
     }
 
     fn changed(&mut self) -> Result<Option<Cases>, CaseError> {
-        let file = std::fs::metadata(&self.path).ok().map(|about| (about.dev(), about.ino()));
+        let file = sqlite::identity(&self.path);
         if file != self.file {
             (self.store, self.read, self.file) = (None, None, file);
         }

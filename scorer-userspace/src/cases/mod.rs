@@ -47,6 +47,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status of a name; what is not open is closed.
+    pub(crate) fn by_name(name: &str) -> Self {
+        if name == Self::Open.name() { Self::Open } else { Self::Closed }
+    }
+
     /// Name in output.
     pub const fn name(self) -> &'static str {
         match self {

@@ -287,23 +287,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub fn cases(&self) -> Result<Vec<Case>, CaseError> {
-        let failed = failed(&self.path);
-        if !self.has_cases().map_err(&failed)? {
-            return Ok(Vec::new());
-        }
-        let read = || -> rusqlite::Result<Vec<Case>> {
-            let mut statement = self.database.prepare(
-                "SELECT id, name, status, method, reason, action, response, target, author,
-                 created, changed FROM fraud_case ORDER BY name",
-            )?;
-            let mut rows = statement.query([])?;
-            let mut cases = Vec::new();
-            while let Some(row) = rows.next()? {
-                cases.push(self.read(row)?);
-            }
-            Ok(cases)
-        };
-        read().map_err(failed)
+        self.select(None)
     }
 
     /// One case.
@@ -311,11 +295,28 @@ impl Store {
     /// # Errors
     /// When there is none of the name, and those of the database.
     pub fn case(&self, name: &str) -> Result<Case, CaseError> {
-        let mut cases = self.cases()?;
-        match cases.iter().position(|case| case.name == name) {
-            Some(at) => Ok(cases.swap_remove(at)),
-            None => Err(CaseError::Unknown(name.to_owned())),
+        self.select(Some(name))?.pop().ok_or_else(|| CaseError::Unknown(name.to_owned()))
+    }
+
+    /// The case of a name, or all.
+    fn select(&self, name: Option<&str>) -> Result<Vec<Case>, CaseError> {
+        let failed = failed(&self.path);
+        if !self.has_cases().map_err(&failed)? {
+            return Ok(Vec::new());
         }
+        let read = || -> rusqlite::Result<Vec<Case>> {
+            let mut statement = self.database.prepare_cached(
+                "SELECT id, name, status, method, reason, action, response, target, author,
+                 created, changed FROM fraud_case WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
+            )?;
+            let mut rows = statement.query([name])?;
+            let mut cases = Vec::new();
+            while let Some(row) = rows.next()? {
+                cases.push(self.read(row)?);
+            }
+            Ok(cases)
+        };
+        read().map_err(failed)
     }
 
     /// What was done to a case, oldest first.
@@ -328,15 +329,7 @@ impl Store {
             let mut statement = self.database.prepare(
                 "SELECT at, author, what, old, new FROM case_audit WHERE name = ? ORDER BY id",
             )?;
-            let rows = statement.query_map([name], |row| {
-                Ok(Change {
-                    at: row.get(0)?,
-                    author: row.get(1)?,
-                    what: row.get(2)?,
-                    old: row.get(3)?,
-                    new: row.get(4)?,
-                })
-            })?;
+            let rows = statement.query_map([name], of_change)?;
             rows.collect()
         };
         read().map_err(failed)
@@ -358,18 +351,11 @@ impl Store {
         }
         let read = || -> rusqlite::Result<_> {
             let mut statement = self.database.prepare_cached(
-                "SELECT id, name, at, author, what, old, new FROM case_audit WHERE id > ?
+                "SELECT at, author, what, old, new, id, name FROM case_audit WHERE id > ?
                  ORDER BY id LIMIT ?",
             )?;
             let rows = statement.query_map([after, i64::from(most)], |row| {
-                let change = Change {
-                    at: row.get(2)?,
-                    author: row.get(3)?,
-                    what: row.get(4)?,
-                    old: row.get(5)?,
-                    new: row.get(6)?,
-                };
-                Ok((row.get(0)?, row.get(1)?, change))
+                Ok((row.get(5)?, row.get(6)?, of_change(row)?))
             })?;
             rows.collect()
         };
@@ -497,16 +483,12 @@ impl Store {
         let action: String = row.get(5)?;
         Ok(Case {
             name: row.get(1)?,
-            status: if status == "open" { Status::Open } else { Status::Closed },
+            status: Status::by_name(&status),
             method: row.get(3)?,
             orders: Orders {
                 reason: row.get(4)?,
                 action: Action::by_name(&action),
-                response: match row.get::<_, i64>(6)? {
-                    603 => Response::Decline,
-                    607 => Response::Unwanted,
-                    _ => Response::Rejected,
-                },
+                response: Response::by_code(row.get(6)?).unwrap_or_default(),
                 target: row.get(7)?,
             },
             author: row.get(8)?,
@@ -516,6 +498,17 @@ impl Store {
             notes,
         })
     }
+}
+
+/// A row that begins with time, author, what, old and new.
+fn of_change(row: &Row<'_>) -> rusqlite::Result<Change> {
+    Ok(Change {
+        at: row.get(0)?,
+        author: row.get(1)?,
+        what: row.get(2)?,
+        old: row.get(3)?,
+        new: row.get(4)?,
+    })
 }
 
 fn failed(path: &Path) -> impl Fn(rusqlite::Error) -> CaseError + use<> {

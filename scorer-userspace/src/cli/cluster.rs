@@ -73,7 +73,6 @@ fn secret(path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn archive(config: &Path, to: &str) -> anyhow::Result<ExitCode> {
-    use tokio::signal::unix::{SignalKind, signal};
     let config = Config::read(config)?.cluster;
     ensure!(config.is_on(), "no cluster is configured: cluster.servers is empty");
     ensure!(
@@ -83,15 +82,10 @@ fn archive(config: &Path, to: &str) -> anyhow::Result<ExitCode> {
     let archive = Archive::open(to)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let stop = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        cluster::archive(&config, &archive, stop).await?;
+        tokio::select! {
+            ended = super::ended() => ended?,
+            done = cluster::archive(&config, &archive) => done?,
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

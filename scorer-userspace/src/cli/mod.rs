@@ -218,6 +218,18 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// Waits until the process is asked to end: SIGINT or SIGTERM.
+async fn ended() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
 /// Writes to standard output; a reader that has gone away is no error.
 fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
     use std::io::Write as _;

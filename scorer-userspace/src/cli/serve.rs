@@ -4,7 +4,6 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{doctor, keeping};
 use crate::{
@@ -61,15 +60,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         eprintln!("serving on {address}; end with Ctrl-C");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        anyhow::Ok(())
-    })?;
+    runtime.block_on(super::ended())?;
     drop(server);
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use crate::{
     lists::{List, Store, StoreError, Stored},
     policy::Response,
     profiles::Portrait,
+    sqlite,
 };
 use scorer_common::verdict::Action;
 
@@ -126,17 +127,13 @@ fn opened<'a, T, E>(
     open: impl FnOnce(&Path) -> Result<T, E>,
 ) -> Result<Option<&'a mut T>, E> {
     let Some(path) = path else { return Ok(None) };
-    let identity = || {
-        use std::os::unix::fs::MetadataExt as _;
-        std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
-    };
-    let now = identity();
+    let now = sqlite::identity(path);
     if slot.as_ref().is_some_and(|(_, then)| *then != now) {
         *slot = None;
     }
     if slot.is_none() && (make || now.is_some()) {
         let file = open(path)?;
-        *slot = Some((file, identity()));
+        *slot = Some((file, sqlite::identity(path)));
     }
     Ok(slot.as_mut().map(|(file, _)| file))
 }
@@ -292,8 +289,9 @@ impl Files {
                     store.replicate(list, value, entry.as_ref(), by)?;
                 }
             }
-            (Item::Case { name }, Some(State::Case { .. })) => {
-                let Some(State::Case {
+            (
+                Item::Case { name },
+                Some(State::Case {
                     status,
                     method,
                     action,
@@ -302,25 +300,15 @@ impl Files {
                     reason,
                     author,
                     created,
-                }) = state
-                else {
-                    return Err(contradiction);
-                };
-                let status =
-                    if status == "open" { cases::Status::Open } else { cases::Status::Closed };
-                let response = match response {
-                    603 => Response::Decline,
-                    607 => Response::Unwanted,
-                    _ => Response::Rejected,
-                };
-                let action = Action::by_name(action);
+                }),
+            ) => {
                 let case = Case {
                     name: name.clone(),
-                    status,
+                    status: cases::Status::by_name(status),
                     method: method.clone(),
                     orders: Orders {
-                        action,
-                        response,
+                        action: Action::by_name(action),
+                        response: Response::by_code(i64::from(*response)).unwrap_or_default(),
                         target: target.clone(),
                         reason: reason.clone(),
                     },

@@ -190,15 +190,11 @@ struct Unfinished {
     acks: Vec<Acker>,
 }
 
-/// Stores what hosts told, as objects of an archive, until `stop` is done.
+/// Stores what hosts told, as objects of an archive, for ever.
 ///
 /// # Errors
 /// When the configuration is not enough, or NATS does not let it in.
-pub async fn archive(
-    config: &ClusterConfig,
-    archive: &Archive,
-    stop: impl Future<Output = ()>,
-) -> Result<(), ClusterError> {
+pub async fn archive(config: &ClusterConfig, archive: &Archive) -> Result<(), ClusterError> {
     let secret = config.secret()?;
     let folder = config.spool()?.join("archive");
     let spool = |source| ClusterError::Spool { path: folder.clone(), source };
@@ -206,16 +202,10 @@ pub async fn archive(
     let options = super::link::options(config)?.name("scorer archive").retry_on_initial_connect();
     let link = Linked::connect(options, config.clone()).await?;
     let mut archiver = Archiver { secret, folder, archive, unfinished: HashMap::new() };
-    tokio::select! {
-        () = stop => {}
-        () = async {
-            loop {
-                archiver.follow(&link).await;
-                sleep(EVERY / 5).await;
-            }
-        } => {}
+    loop {
+        archiver.follow(&link).await;
+        sleep(EVERY / 5).await;
     }
-    Ok(())
 }
 
 struct Archiver<'a> {

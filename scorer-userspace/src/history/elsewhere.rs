@@ -43,10 +43,7 @@ impl Elsewhere {
 
     /// Notes a call that a host tells of, in the place of the oldest.
     pub(super) fn claim(&mut self, dialog: u64, host: u64, at: Timestamp) -> Claim {
-        let near = |call: &Call| {
-            at.seconds_since(Timestamp(call.at)).max(Timestamp(call.at).seconds_since(at))
-                < super::dialog::FORGOTTEN
-        };
+        let near = |call: &Call| at.apart(Timestamp(call.at)) < super::dialog::FORGOTTEN;
         let set = &mut self.0[Self::set(dialog)];
         if let Some(known) = set.iter_mut().find(|call| call.dialog == dialog) {
             if near(known) {

@@ -91,8 +91,6 @@ pub enum Merged {
 impl CallFact {
     /// Of a call's keys; what only the engine knows is filled in there.
     pub(crate) fn new(dialog: u64, keys: &CallKeys, at: Timestamp) -> Self {
-        let number = if keys.network == 0 { keys.caller } else { keys.network };
-        let shown = if keys.caller == 0 { number } else { keys.caller };
         Self {
             dialog,
             at,
@@ -100,7 +98,8 @@ impl CallFact {
             few: keys.few(),
             profile: keys.profile,
             signature: keys.signature,
-            sketched: [keys.caller, shown, keys.callee, keys.order].map(|key| (key >> 58) as u8),
+            sketched: [keys.caller, keys.shown(), keys.callee, keys.order]
+                .map(|key| (key >> 58) as u8),
             dialled: keys.dialled,
             withheld: keys.withheld,
             night: keys.night,
@@ -164,9 +163,7 @@ impl History {
 
     fn merge_call(&mut self, host: u64, call: &CallFact) -> Merged {
         let here = self.dialogs.get(call.dialog).is_some_and(|known| {
-            let started = Timestamp(known.started);
-            let apart = call.at.seconds_since(started).max(started.seconds_since(call.at));
-            known.is_own() && apart < FORGOTTEN
+            known.is_own() && call.at.apart(Timestamp(known.started)) < FORGOTTEN
         });
         if here {
             return Merged::SameCall;

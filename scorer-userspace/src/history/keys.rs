@@ -81,6 +81,11 @@ pub(super) const fn of(kind: Kind, key: u64) -> u64 {
 }
 
 impl CallKeys {
+    /// What the caller shows, else the network's number.
+    pub(super) const fn shown(&self) -> u64 {
+        if self.caller == 0 { self.network } else { self.caller }
+    }
+
     /// Keys in the table of [`super::entry::Entry`], in the order of a dialog's
     /// parties.
     pub(super) fn parties(&self) -> [u64; 6] {

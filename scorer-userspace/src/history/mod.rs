@@ -322,9 +322,7 @@ impl History {
         self.everybody.count(now, keys.withheld);
         self.recall_person(keys, now, false, recall);
         if let Some(entry) = self.profiles.entry(keys.profile, now) {
-            let number = if keys.network == 0 { keys.caller } else { keys.network };
-            let shown = if keys.caller == 0 { number } else { keys.caller };
-            entry.value.count(now, shown, keys.order, keys.callee, keys.signature);
+            entry.value.count(now, keys.shown(), keys.order, keys.callee, keys.signature);
         }
         new_partners
     }

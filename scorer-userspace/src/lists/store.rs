@@ -647,7 +647,7 @@ impl Follower {
     /// # Errors
     /// When the store cannot be looked at.
     pub fn look(&mut self) -> Result<News, StoreError> {
-        let file = identity(&self.path);
+        let file = sqlite::identity(&self.path);
         if self.store.is_none() || file != self.file {
             self.store = None;
             self.store = Some(Store::look(&self.path)?);
@@ -695,11 +695,4 @@ impl Follower {
     pub fn forget(&mut self) {
         self.store = None;
     }
-}
-
-/// Device and number of a file.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let about = std::fs::metadata(path).ok()?;
-    Some((about.dev(), about.ino()))
 }

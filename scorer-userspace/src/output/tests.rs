@@ -63,21 +63,12 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
 }
 
 fn packet() -> PacketMeta {
-    PacketMeta {
-        timestamp: Timestamp(0),
-        source: ([192, 0, 2, 1], 5060).into(),
-        destination: "[2001:db8::1]:5061".parse().unwrap(),
-        transport: Transport::Udp,
-        ttl: 1,
-        dscp: 0,
-        ip_id: None,
-        dont_fragment: false,
-        udp_checksum_zero: None,
-        packets: 1,
-        stream_messages: None,
-        vlan: None,
-        tunnelled: false,
-    }
+    PacketMeta::between(
+        ([192, 0, 2, 1], 5060).into(),
+        "[2001:db8::1]:5061".parse().unwrap(),
+        Transport::Udp,
+        Timestamp(0),
+    )
 }
 
 const JSON: Style = Style { format: Format::Jsonl, mask: false, features: false };

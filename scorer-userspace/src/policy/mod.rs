@@ -45,6 +45,16 @@ pub enum Response {
 }
 
 impl Response {
+    /// The response of a status code, if it is one that refuses.
+    pub const fn by_code(code: i64) -> Option<Self> {
+        match code {
+            603 => Some(Self::Decline),
+            607 => Some(Self::Unwanted),
+            608 => Some(Self::Rejected),
+            _ => None,
+        }
+    }
+
     /// Status code.
     pub const fn code(self) -> u16 {
         self as u16

@@ -261,11 +261,9 @@ impl Reader<'_> {
         let mut does = Does { action, ..Does::default() };
         let said = |key: &str| table.get(key).map(Spanned::span);
         if let Some((code, span)) = self.integer(table, "response") {
-            match code {
-                603 => does.response = Response::Decline,
-                607 => does.response = Response::Unwanted,
-                608 => does.response = Response::Rejected,
-                _ => self.fault(span, "the response must be 603, 607 or 608"),
+            match Response::by_code(code) {
+                Some(response) => does.response = response,
+                None => self.fault(span, "the response must be 603, 607 or 608"),
             }
         }
         if let (Some(span), Some(action)) = (said("response"), action)

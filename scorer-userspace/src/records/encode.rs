@@ -151,7 +151,7 @@ impl CallRows {
         let _ = write!(self.scratch, "{}", slot.signature);
         self.signature.append_value(&self.scratch);
         self.score.append_value(slot.score);
-        self.probability.append_value(five_digits(slot.probability));
+        self.probability.append_value(rounded(slot.probability, 1e5));
         self.level.append_value(level(slot.level));
         for tag in Tags(slot.tags).iter() {
             self.tags.values().append_value(tag.name());
@@ -180,7 +180,7 @@ impl CallRows {
             if let Some(builder) = row.field_builder::<StringBuilder>(0) {
                 builder.append_option(name);
             }
-            for (at, value) in [(1, brief(reason.value)), (2, thousandths(reason.contribution))] {
+            for (at, value) in [(1, brief(reason.value)), (2, rounded(reason.contribution, 1e3))] {
                 if let Some(builder) = row.field_builder::<Float32Builder>(at) {
                     builder.append_option((!value.is_nan()).then_some(value));
                 }
@@ -317,14 +317,10 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// Of a probability: a hundredth of a thousandth is less than anybody can tell.
-fn five_digits(value: f32) -> f32 {
-    (value * 1e5).round() / 1e5
-}
-
-/// As a verdict's line shows it.
-fn thousandths(value: f32) -> f32 {
-    (value * 1_000.0).round() / 1_000.0
+/// To whole parts of one, of which so many make it: what lies below says nothing to a
+/// reader, and takes room.
+fn rounded(value: f32, parts: f32) -> f32 {
+    (value * parts).round() / parts
 }
 
 /// With twelve significant bits, one part in four thousand: what lies below says

@@ -71,21 +71,12 @@ impl Call {
             probability: f32::from(self.score) / 100.0,
             latency: 0,
         };
-        let meta = PacketMeta {
-            timestamp: Timestamp(self.ts),
-            source: ([192, 0, 2, 1], 5060).into(),
-            destination: "[2001:db8::1]:5061".parse().unwrap(),
-            transport: Transport::Tcp,
-            ttl: 1,
-            dscp: 0,
-            ip_id: None,
-            dont_fragment: false,
-            udp_checksum_zero: None,
-            packets: 1,
-            stream_messages: None,
-            vlan: None,
-            tunnelled: false,
-        };
+        let meta = PacketMeta::between(
+            ([192, 0, 2, 1], 5060).into(),
+            "[2001:db8::1]:5061".parse().unwrap(),
+            Transport::Tcp,
+            Timestamp(self.ts),
+        );
         let mut features = [0.0; COUNT];
         for (i, value) in features.iter_mut().enumerate() {
             *value = if i % 7 == 3 { f32::NAN } else { (i as u64 + self.key) as f32 };

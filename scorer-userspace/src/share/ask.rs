@@ -11,11 +11,12 @@ use super::{
     pseudonym::{Marks, Token},
 };
 use crate::{
-    capture::PacketMeta,
+    capture::{PacketMeta, Transport},
     engine::Assessment,
     features::{COUNT, Fingerprint},
     lists::ListSet,
     profiles::{Belongs, Evidence},
+    time::Timestamp,
 };
 
 /// Calls under way at most; each takes some 14 kB.
@@ -163,21 +164,7 @@ pub(super) fn questions() -> (Asker, Asked) {
     let (answer, answers) = rtrb::RingBuffer::new(QUEUE);
     let (used, reused) = rtrb::RingBuffer::new(QUEUE);
     let nowhere = ([0, 0, 0, 0], 0).into();
-    let meta = PacketMeta {
-        timestamp: crate::time::Timestamp(0),
-        source: nowhere,
-        destination: nowhere,
-        transport: crate::capture::Transport::Udp,
-        ttl: 0,
-        dscp: 0,
-        ip_id: None,
-        dont_fragment: false,
-        udp_checksum_zero: None,
-        packets: 1,
-        stream_messages: None,
-        vlan: None,
-        tunnelled: false,
-    };
+    let meta = PacketMeta::between(nowhere, nowhere, Transport::Udp, Timestamp(0));
     while give.push(Box::new(Pending::new(meta))).is_ok() {}
     let asked = vec![(0, 0); ASKED].into();
     let asker =

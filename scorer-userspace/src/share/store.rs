@@ -170,6 +170,10 @@ impl Store {
         self.database.query_row(sql, [key], |row| row.get(0)).optional().map_err(self.failed())
     }
 
+    fn number(&self, key: &str) -> Result<u64, ShareError> {
+        Ok(self.state(key)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
     fn set(&self, key: &str, value: &str) -> Result<(), ShareError> {
         let sql =
             "INSERT INTO state VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
@@ -199,7 +203,7 @@ impl Store {
     /// # Errors
     /// [`ShareError::Database`].
     pub fn position(&self) -> Result<u64, ShareError> {
-        Ok(self.state("position")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+        self.number("position")
     }
 
     /// When the server took that message, ms since 1970.
@@ -207,7 +211,7 @@ impl Store {
     /// # Errors
     /// [`ShareError::Database`].
     pub fn position_at(&self) -> Result<u64, ShareError> {
-        Ok(self.state("position_at")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+        self.number("position_at")
     }
 
     /// Begins a change of several.
@@ -336,15 +340,12 @@ impl Store {
     /// # Errors
     /// [`ShareError`].
     pub fn status(&self) -> Result<Status, ShareError> {
-        let number = |key: &str| -> Result<u64, ShareError> {
-            Ok(self.state(key)?.and_then(|text| text.parse().ok()).unwrap_or(0))
-        };
         let mut status = Status {
             directory: self.directory()?,
             position: self.position()?,
-            lag: number("lag")?,
-            connected: number("connected")? == 1,
-            at: number("at")?,
+            lag: self.number("lag")?,
+            connected: self.number("connected")? == 1,
+            at: self.number("at")?,
             ..Status::default()
         };
         let mut read = || {

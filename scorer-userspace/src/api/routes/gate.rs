@@ -1,4 +1,4 @@
-//! What the kernel drops or lets through by itself, and what other organisations tell.
+//! What the kernel drops or lets through by itself.
 
 use std::sync::Arc;
 
@@ -6,10 +6,7 @@ use axum::{Json, extract::State, response::IntoResponse};
 use serde_json::{Value, json};
 
 use super::super::{Api, access::Viewer, extract::Asked, item::hex, problem::Problem};
-use crate::{
-    gate::{Entry, Gate, GateError, Subject},
-    share::Home,
-};
+use crate::gate::{Entry, Gate, GateError, Subject};
 
 /// Rules told at most.
 const RULES: usize = 1_000;
@@ -60,22 +57,4 @@ fn told(entry: &Entry) -> Value {
     };
     let left = entry.left.map(|left| left.as_secs());
     json!({"kind": kind, "value": value, "action": action, "left_s": left})
-}
-
-/// `GET /v1/consortium`: members, trust, what was taken and refused. Nothing of a caller.
-pub(in crate::api) async fn consortium(
-    State(api): State<Arc<Api>>,
-    Viewer(_): Viewer,
-    asked: Asked,
-) -> Result<impl IntoResponse, Problem> {
-    asked.done()?;
-    let config = api.config.consortium.clone();
-    let Some(folder) = config.folder.clone() else {
-        return Err(Problem::not_found("no consortium is configured (consortium.folder)"));
-    };
-    let read = tokio::task::spawn_blocking(move || {
-        Home::look(&folder)?.status().map(|status| status.to_json(&config))
-    });
-    let told = read.await.map_err(|error| Problem::internal(&error))?;
-    Ok(Json(told.map_err(|error| Problem::internal(&error))?))
 }

@@ -3,6 +3,7 @@
 pub(super) mod audit;
 pub(super) mod calls;
 pub(super) mod cases;
+pub(super) mod consortium;
 pub(super) mod gate;
 pub(super) mod labels;
 pub(super) mod lists;

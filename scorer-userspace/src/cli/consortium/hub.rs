@@ -4,7 +4,6 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     private,
@@ -141,11 +140,8 @@ fn serve_hub(args: &RunArgs) -> anyhow::Result<ExitCode> {
         if let Some(address) = server.address() {
             log::info!("the hub answers on https://{address}");
         }
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            ended = crate::cli::ended() => ended?,
             () = serve(server) => {}
         }
         Ok(ExitCode::SUCCESS)

@@ -22,7 +22,6 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use scorer_common::Counter;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     keeping::{self, Fresh, Snapshots},
@@ -235,8 +234,6 @@ fn wait(
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
         let mut watchdog = Watchdog::new(shared);
         let ended = async {
             while !stop.load(Ordering::Acquire) {
@@ -252,8 +249,7 @@ fn wait(
             }
         };
         tokio::select! {
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
+            result = super::ended() => result.map_err(anyhow::Error::from),
             () = ended => Ok(()),
             () = keeping::watch(config, model, env, fresh) => Ok(()),
             result = ways.serve() => result,

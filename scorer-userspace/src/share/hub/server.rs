@@ -24,9 +24,8 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, RootCertStore, ServerConfig,
+        RootCertStore,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-        server::WebPkiClientVerifier,
     },
 };
 
@@ -38,6 +37,7 @@ use crate::{
         blind::Evaluator,
         nats::{self, Connection, EVENTS, Health, LIVE, STREAM},
     },
+    tls,
 };
 
 /// Connections at a time.
@@ -114,21 +114,10 @@ fn acceptor(hub: &Hub) -> Result<TlsAcceptor, ShareError> {
     };
     let mut roots = RootCertStore::empty();
     roots.add(read("authority.pem")?).map_err(|error| wrong(&error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| wrong(&error))?;
+    let clients = tls::clients(roots).map_err(|error| wrong(&error))?;
     let key = PrivateKeyDer::from_pem_slice(hub.text("hub.key")?.as_bytes())
         .map_err(|error| wrong(&error))?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![read("hub.pem")?], key)
-        .map_err(|error| wrong(&error))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    tls::acceptor(vec![read("hub.pem")?], key, Some(clients)).map_err(|error| wrong(&error))
 }
 
 /// Serves for ever.

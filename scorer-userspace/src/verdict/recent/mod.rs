@@ -34,21 +34,8 @@ pub(crate) mod tests {
         decision: Decision<'_>,
         with: impl FnOnce(&Assessment<'_>) -> T,
     ) -> T {
-        let meta = PacketMeta {
-            timestamp: Timestamp(0),
-            source: ([192, 0, 2, 1], 5060).into(),
-            destination: ([192, 0, 2, 2], 5060).into(),
-            transport: Transport::Udp,
-            ttl: 1,
-            dscp: 0,
-            ip_id: None,
-            dont_fragment: false,
-            udp_checksum_zero: None,
-            packets: 1,
-            stream_messages: None,
-            vlan: None,
-            tunnelled: false,
-        };
+        let (source, destination) = (([192, 0, 2, 1], 5060).into(), ([192, 0, 2, 2], 5060).into());
+        let meta = PacketMeta::between(source, destination, Transport::Udp, Timestamp(0));
         let verdict = Verdict { version: 1, score: 87, level: 2, ..wire::parse(&[0; 64]) };
         let verdict = Verdict { action: decision.action as u8, reasons: [u16::MAX; 5], ..verdict };
         with(&Assessment {
