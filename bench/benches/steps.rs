@@ -210,6 +210,7 @@ fn vector(c: &mut Criterion) {
             let call = &calls[pick()];
             features::compute_parties(call, &mut out);
             features::compute_rest(call, &mut out);
+            features::compute_lists(call, &mut out);
         });
     });
     let mut history = History::new(&HistoryConfig::default());
@@ -263,9 +264,13 @@ fn vector(c: &mut Criterion) {
                 About::of(call.parts.caller().as_ref(), &mut plan, &env.ranges, Timestamp(1));
             call.callee_about =
                 About::of(call.parts.callee.as_ref(), &mut plan, &env.ranges, Timestamp(1));
-            look(n, &mut recall, &mut |part| match part {
-                0 => features::compute_parties(call, &mut out),
-                _ => features::compute_rest(call, &mut out),
+            look(n, &mut recall, &mut |part| {
+                if part == 0 {
+                    features::compute_parties(call, &mut out);
+                } else {
+                    features::compute_rest(call, &mut out);
+                    features::compute_lists(call, &mut out);
+                }
             });
             features::compute_history(&recall, &mut out);
             traits.codecs

@@ -468,6 +468,14 @@ impl Scorer {
         // A reload may come between two calls, not within one.
         let env = Arc::clone(&self.env);
         let parts = Parts::of(message, to, env.home_country);
+        let history = &mut self.history;
+        // Without a Call-ID every message stands for itself.
+        let dialog = match message.call_id() {
+            Some(_) => dialog,
+            None => history.join(history.address_key(meta.source.ip()), meta.timestamp.0 | 1),
+        };
+        let who = who_keys(history, &parts, meta);
+        history.prefetch(dialog, &who);
         let mut call = Call {
             message,
             meta,
@@ -487,25 +495,27 @@ impl Scorer {
         let tag = history.key(TAG, parts.from_tag);
         let branch = history.key(BRANCH, parts.branch.unwrap_or_default());
         let cseq = message.cseq().map_or(0, |(number, _)| number);
-        // Without a Call-ID every message stands for itself.
-        let dialog = match message.call_id() {
-            Some(_) => dialog,
-            None => history.join(history.address_key(meta.source.ip()), meta.timestamp.0 | 1),
-        };
-        let keys = call_keys(history, &call, &traits);
+        let keys = call_keys(history, &call, &traits, who);
         history.prefetch(dialog, &keys);
+        let evidence = Evidence::of(&call, &traits);
+        if let Some(callers) = &history.callers {
+            callers.prefetch(&evidence);
+        }
         // Meanwhile, what does not depend on the past. For the few INVITEs that turn
         // out to be no new call it is for nothing.
         features::compute_parties(&call, &mut self.features);
         history.prefetch_values(dialog, &keys);
-        let evidence = Evidence::of(&call, &traits);
         let callers = &mut history.callers;
+        if let Some(callers) = callers {
+            callers.prefetch_values(&evidence);
+        }
+        features::compute_rest(&call, &mut self.features);
         let found = callers.as_mut().map(|callers| callers.find(&evidence, meta.timestamp));
         let case = found.and_then(|found| env.cases.get(found.case?));
         if case.is_some() {
             call.hits.denied_by_case();
         }
-        features::compute_rest(&call, &mut self.features);
+        features::compute_lists(&call, &mut self.features);
         let ids = (tag, branch, cseq);
         let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
         let mut fact = None;
@@ -855,9 +865,8 @@ fn ordered<'a>(case: &'a Ruled, decision: Decision<'a>, tags: Tags, observe: boo
     Decision { action, response, target, rule, would: None, dry_run }
 }
 
-/// Who calls whom, how, and from where.
-fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKeys {
-    let (parts, meta) = (&call.parts, call.meta);
+/// Who calls whom, and from where: the keys that are told without the signalling.
+fn who_keys(history: &History, parts: &Parts<'_>, meta: &PacketMeta) -> CallKeys {
     let source = history.address_key(meta.source.ip());
     let of_number = |number: &Number| history.key(NUMBER, number.as_bytes());
     let network = parts.network.as_ref().map_or(0, of_number);
@@ -871,7 +880,14 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
     );
     let callee =
         parts.callee.as_ref().map_or_else(|| history.key(USER, parts.callee_user()), of_number);
-    let fingerprint = history.join(source, traits.order | 1);
+    let pair = history.join(caller, callee);
+    CallKeys { caller, network, callee, source, pair, ..CallKeys::default() }
+}
+
+/// Who calls whom, how, and from where.
+fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>, who: CallKeys) -> CallKeys {
+    let (parts, meta) = (&call.parts, call.meta);
+    let fingerprint = history.join(who.source, traits.order | 1);
     let seven = |number: &Number| {
         let digits = number.as_bytes();
         history.key(RANGE, &digits[..digits.len().min(7)])
@@ -880,17 +896,8 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
         if value == 0 { 0 } else { history.join(kind, value) }
     };
     let agent = traits.agent.map_or(0, |agent| history.key(AGENT, agent));
-    let profile = match (network, parts.shown) {
-        (0, None) => fingerprint,
-        (0, Some(_)) => caller,
-        _ => network,
-    };
     let hour = call.caller_about.local_hour(meta.timestamp);
     CallKeys {
-        caller,
-        network,
-        callee,
-        source,
         trunk: call.place.trunk.map_or_else(
             || history.key(NETWORK, &network_of(meta.source.ip())),
             // By name: another host of a cluster may have them in another order.
@@ -900,13 +907,16 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
             },
         ),
         fingerprint,
-        pair: history.join(caller, callee),
         range: parts.caller().as_ref().map_or(0, seven),
         country: match call.caller_about.country {
             0 => 0,
             code => history.join(u64::from(COUNTRY), u64::from(code)),
         },
-        profile,
+        profile: match (who.network, parts.shown) {
+            (0, None) => fingerprint,
+            (0, Some(_)) => who.caller,
+            _ => who.network,
+        },
         origid: trait_key(3, call.stir.origid),
         order: trait_key(1, traits.order),
         agent,
@@ -918,6 +928,7 @@ fn call_keys(history: &History, call: &Call<'_>, traits: &Traits<'_>) -> CallKey
         withheld: parts.withheld(),
         night: hour.is_some_and(|hour| !(7..23).contains(&hour)),
         high_cost: call.callee_about.high_cost(),
+        ..who
     }
 }
 

@@ -15,7 +15,8 @@ impl Timestamp {
 
     /// Seconds since `earlier`, 0 when that lies ahead (packets come out of order).
     pub fn seconds_since(self, earlier: Self) -> f64 {
-        self.0.saturating_sub(earlier.0) as f64 / 1e9
+        // Signed numbers are converted by one instruction.
+        self.0.saturating_sub(earlier.0).min(i64::MAX as u64) as i64 as f64 / 1e9
     }
 
     /// Seconds between two times, whichever is later.

@@ -33,7 +33,8 @@ fn exp2(x: f32) -> f32 {
     // Taylor's series of e^r; |r| <= 0.35.
     let power = 1.0
         + r * (1.0
-            + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r / 720.0)))));
+            + r * (0.5
+                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
     power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 

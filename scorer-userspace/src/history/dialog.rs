@@ -148,7 +148,10 @@ pub(super) const PARTIES: usize = 6;
 #[derive(Clone, Copy, Debug, Zeroable, Pod)]
 #[repr(C)]
 pub(super) struct Dialog {
+    // What tells its worth lies together: all of a full set are asked for it.
     last: u64,
+    state: u32,
+    cseq: u32,
     pub(super) started: u64,
     answered: u64,
     /// Caller, network number, callee, source, trunk, fingerprint.
@@ -159,8 +162,6 @@ pub(super) struct Dialog {
     /// Hashes.
     from_tag: u64,
     branch: u64,
-    cseq: u32,
-    state: u32,
 }
 
 impl Aged for Dialog {

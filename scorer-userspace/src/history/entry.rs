@@ -8,7 +8,7 @@ use super::{
     sketch::linear_count,
     table::Aged,
 };
-use crate::time::Timestamp;
+use crate::{maths::ln, time::Timestamp};
 
 /// Length of a period of the sketch of partners, seconds.
 const PERIOD: u64 = 1_800;
@@ -228,8 +228,28 @@ impl Entry {
             in_progress = in_progress.saturating_sub(1);
         }
         let ended = self.answered + self.cancelled + self.failed;
-        // A share of less than a quarter of a call says nothing any more.
-        let share = |count: f32, of: f32| if of > 0.25 { (count / of).min(1.0) } else { f32::NAN };
+        let (hour, day) = (self.calls[HOUR], self.calls[DAY]);
+        // Eight lanes, so that they are divided at once.
+        let counts = [
+            self.answered,
+            self.brief,
+            self.cancelled,
+            self.failed,
+            self.withheld,
+            self.special,
+            self.high_cost,
+            self.setup,
+        ];
+        let of = [ended, ended, ended, ended, hour, day, hour, self.answered];
+        // All are shares but the time to answer.
+        let most = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, f32::INFINITY];
+        let mut shares = [0.0; 8];
+        for lane in 0..8 {
+            let share = (counts[lane] / of[lane]).min(most[lane]);
+            // Of less than a quarter of a call it says nothing any more.
+            shares[lane] = if of[lane] > 0.25 { share } else { f32::NAN };
+        }
+        let [answered, brief, cancelled, failed, withheld, special, high_cost, setup] = shares;
         let usual = calls[DAY] / (86_400.0 / std::f32::consts::LN_2) * 60.0;
         // Alone in the table: the attempt that is being made again.
         let alone = own.is_some() && calls[DAY] < 0.01;
@@ -242,15 +262,15 @@ impl Entry {
                 (now.0 / 1_000_000_000).saturating_sub(u64::from(self.first)) as f32
             },
             partners: linear_count(partners),
-            answered: share(self.answered, ended),
-            brief: share(self.brief, ended),
-            cancelled: share(self.cancelled, ended),
-            failed: share(self.failed, ended),
-            setup: if self.answered > 0.25 { self.setup / self.answered } else { f32::NAN },
-            withheld: share(self.withheld, self.calls[HOUR]),
+            answered,
+            brief,
+            cancelled,
+            failed,
+            setup,
+            withheld,
             withheld_calls: self.withheld,
-            special: share(self.special, self.calls[DAY]),
-            high_cost: share(self.high_cost, self.calls[HOUR]),
+            special,
+            high_cost,
             in_progress: f32::from(in_progress),
             regularity: self.regularity(),
             run: f32::from(self.run),
@@ -336,7 +356,7 @@ impl Entry {
     }
 
     fn gap(&mut self, seconds: f32) {
-        let value = ((seconds.max(0.01).ln() + 5.0) * 4_096.0).clamp(0.0, 65_535.0);
+        let value = ((ln(seconds.max(0.01)) + 5.0) * 4_096.0).clamp(0.0, 65_535.0);
         let weight = 1.0 / f32::from(self.gaps + 1).min(8.0);
         let away = value - f32::from(self.gap_mean);
         if self.gaps > 0 {

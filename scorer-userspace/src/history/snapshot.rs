@@ -38,8 +38,10 @@ const TOO_OLD: f64 = 14.0 * 86_400.0;
 /// A section at most, bytes: what a step writes.
 const SECTION: usize = 4 << 20;
 
+/// Rises when the fields of anything that is written change places.
+const ORDER: u64 = 1;
 /// Changes with the size of anything that is written.
-const LAYOUT: u64 = (size_of::<Entry>() as u64) << 48
+const LAYOUT: u64 = ORDER << 62 ^ (size_of::<Entry>() as u64) << 48
     | (size_of::<Small>() as u64) << 32
     | (size_of::<Profile>() as u64) << 16
     | size_of::<Dialog>() as u64 ^ profiles::LAYOUT << 32;

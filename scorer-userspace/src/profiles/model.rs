@@ -106,23 +106,50 @@ impl Pace {
         self.gap = (self.gap.ln() + weight * (one.ln() - self.gap.ln())).exp().max(SHORTEST);
     }
 
-    /// Log density, per second, of a call so many seconds after the caller's last.
-    pub(super) fn ln_density(self, since: f32) -> f32 {
+    /// Density, per second, of a call so many seconds after the caller's last.
+    pub(super) fn density(self, since: f32) -> f32 {
         // Somebody may pause: any time is as likely as its length is short.
-        let anytime = -((since + 0.5) * 20.0).ln();
+        let anytime = 1.0 / ((since + 0.5) * 20.0);
         if self.gap == 0.0 {
             return anytime;
         }
         // Heavy tail (Lomax) around the pace so far.
-        let paced = -self.gap.ln() - 2.0 * (1.0 + since / self.gap).ln();
-        let human = paced.max(anytime - 1.0);
+        let tail = 1.0 + since / self.gap;
+        let human = (1.0 / (self.gap * tail * tail)).max(anytime / std::f32::consts::E);
         if self.jitter > OFF {
             return human;
         }
         let (beats, off) = self.beats(since);
         let width = self.jitter.max(STEADIEST) * 1.5;
-        let machine = -off / width - (2.0 * width * self.gap).ln() - beats * std::f32::consts::LN_2;
-        human.max(machine)
+        let machine = (-off / width - beats * std::f32::consts::LN_2).exp();
+        human.max(machine / (2.0 * width * self.gap))
+    }
+}
+
+/// The same as ratios of likelihoods: who holds a call against a dozen callers multiplies
+/// ratios, and takes logarithms of those that count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// [`Weight::most`] and [`Weight::against`], by kind.
+    pub(super) most: [f32; KINDS],
+    pub(super) against: [f32; KINDS],
+    /// [`NEW`].
+    pub(super) new: f64,
+    /// [`WANTED`].
+    pub(super) wanted: f32,
+    /// More than this is as sure as can be.
+    pub(super) sure: f64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            most: WEIGHTS.map(|weight| weight.most.exp()),
+            against: WEIGHTS.map(|weight| (-weight.against).exp()),
+            new: f64::from(NEW).exp(),
+            wanted: WANTED.exp(),
+            sure: 60f64.exp(),
+        }
     }
 }
 

@@ -4,13 +4,14 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Evidence, KINDS, Kind, Portrait,
-    model::{GATEWAY, JOINS, MARGIN, NEW, Pace, SPECIFIC, VOTES, WANTED},
+    model::{Bounds, GATEWAY, JOINS, MARGIN, NEW, Pace, SPECIFIC, VOTES, WEIGHTS},
 };
 use crate::{
     history::{
         pages::{Pages, prefetch},
         table::{Aged, Table},
     },
+    maths::ln,
     time::Timestamp,
 };
 
@@ -150,7 +151,6 @@ impl Belongs {
 /// What [`Profiles::find`] found, for [`Profiles::take`].
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
-    known: [Known; KINDS],
     best: Option<(u32, Score)>,
     second: Option<(u32, Score)>,
     /// Number of the case that the profile is attached to.
@@ -174,6 +174,10 @@ pub struct Profiles {
     pub(super) last: u32,
     pub(super) rate: f32,
     pub(super) rate_last: u64,
+    bounds: Bounds,
+    /// What was known of the tokens of the call that was looked for last; not in what is
+    /// found, since half a kilobyte would go from hand to hand.
+    known: [Known; KINDS],
     /// Handles of those that cases want.
     wanted: Vec<u32>,
     /// Profiles that made room for others.
@@ -193,6 +197,8 @@ impl Profiles {
             last: 0,
             rate: 0.0,
             rate_last: 0,
+            bounds: Bounds::default(),
+            known: [Known::zeroed(); KINDS],
             wanted: Vec::new(),
             evicted: 0,
         }
@@ -200,26 +206,32 @@ impl Profiles {
 
     /// Looks for the profile of a call. Changes nothing: it may be a retransmission.
     pub fn find(&mut self, evidence: &Evidence, now: Timestamp) -> Found {
-        let known = self.look(evidence, seconds(now));
-        let rate = self.rate * std::f32::consts::LN_2 / RATE_HALF_LIFE;
-        let scene = Scene { evidence, known: &known, everybody: self.everybody, now, rate };
-        let mut ranked: [Option<(u32, Score)>; 2] = [None; 2];
-        let mut sum = NEW.exp();
-        let (candidates, count) = self.candidates(&known);
+        self.look(evidence, seconds(now));
+        let known = &self.known;
+        let rate = (self.rate * std::f32::consts::LN_2 / RATE_HALF_LIFE).max(1e-6);
+        let (bounds, everybody) = (&self.bounds, self.everybody);
+        let scene = Scene { evidence, known, everybody, now, rate, bounds };
+        let mut ranked: [Option<(u32, f64, Ratios)>; 2] = [None; 2];
+        let mut sum = bounds.new;
+        let (candidates, count) = self.candidates(known);
         for handle in &candidates[..count] {
             let Some(profile) = self.profile(*handle) else { continue };
-            let score = scene.score(*handle, profile);
-            sum += score.total.min(60.0).exp();
-            let beats =
-                |other: Option<(u32, Score)>| other.is_none_or(|(_, o)| score.total > o.total);
+            let ratios = scene.ratios(*handle, profile);
+            let total: f64 = ratios.iter().copied().map(f64::from).product();
+            sum += total.min(bounds.sure);
+            let beats = |other: Option<(u32, f64, Ratios)>| other.is_none_or(|(_, o, _)| total > o);
             if beats(ranked[0]) {
-                ranked = [Some((*handle, score)), ranked[0]];
+                ranked = [Some((*handle, total, ratios)), ranked[0]];
             } else if beats(ranked[1]) {
-                ranked[1] = Some((*handle, score));
+                ranked[1] = Some((*handle, total, ratios));
             }
         }
-        let [best, second] = ranked.map(|of| of.filter(|(_, score)| score.is_enough()));
-        let confidence = best.map_or(1.0, |(_, score)| score.total.min(60.0).exp() / sum);
+        let likely = ranked[0].map_or(0.0, |(_, total, _)| total.min(bounds.sure));
+        let [best, second] = ranked.map(|of| {
+            of.map(|(handle, _, ratios)| (handle, Score::of(&ratios)))
+                .filter(|(_, score)| score.is_enough())
+        });
+        let confidence = best.map_or(1.0, |_| (likely / sum) as f32);
         let profile = best.and_then(|(handle, _)| self.profile(handle));
         let case = profile.and_then(|profile| profile.case.checked_sub(1));
         let belongs = Belongs {
@@ -229,10 +241,11 @@ impl Profiles {
             joined: None,
             says: best.map_or([0.0; KINDS + 1], |(_, score)| score.says),
         };
-        Found { known, best, second, case: case.map(|case| case as usize), belongs }
+        Found { best, second, case: case.map(|case| case as usize), belongs }
     }
 
-    /// Counts a call with the profile that was found, or with a new one of the id `seed`.
+    /// Counts a call with the profile that was found, or with a new one of the id `seed`;
+    /// the call that was looked for last.
     pub fn take(
         &mut self,
         found: &Found,
@@ -253,24 +266,35 @@ impl Profiles {
             (Some((handle, _)), None) => handle,
             (None, _) => self.begin(seed, now),
         };
-        self.learn(handle, evidence, &found.known, now);
+        self.learn(handle, evidence, now);
         let profile = &self.places.get()[place(handle)];
         let joined = joined.map(|(_, id)| id);
         Belongs { profile: profile.id, calls: profile.calls, joined, ..found.belongs }
     }
 
-    /// What is known of the call's tokens.
-    fn look(&mut self, evidence: &Evidence, now: u32) -> [Known; KINDS] {
+    /// Has the keys on their way that [`Self::find`] will compare: do something else, and
+    /// then [`Self::prefetch_values`].
+    pub fn prefetch(&self, evidence: &Evidence) {
         for token in evidence.0 {
             self.tokens.prefetch_keys(token);
         }
+    }
+
+    /// Has what stands behind the keys on its way, too.
+    pub fn prefetch_values(&self, evidence: &Evidence) {
         for token in evidence.0 {
             self.tokens.prefetch_value(token);
         }
-        evidence.0.map(|token| match self.tokens.get(token) {
-            Some(known) if token != 0 => known.decayed(now),
-            _ => Known { last: now, ..Known::zeroed() },
-        })
+    }
+
+    /// What is known of the call's tokens.
+    fn look(&mut self, evidence: &Evidence, now: u32) {
+        for (known, token) in self.known.iter_mut().zip(evidence.0) {
+            *known = match self.tokens.get(token) {
+                Some(known) if token != 0 => known.decayed(now),
+                _ => Known { last: now, ..Known::zeroed() },
+            };
+        }
     }
 
     fn count_all(&mut self, now: Timestamp) {
@@ -469,7 +493,7 @@ impl Profiles {
             let changed = (tokens.len() as u32).saturating_sub(1);
             let kept = seen - (seen * changed).checked_div(calls.max(1)).unwrap_or(0).min(seen);
             profile.habits[kind as usize] = Habit { kept: kept as u16, seen: seen as u16 };
-            if let Some(shared) = SHARED.iter().position(|shared| *shared == kind) {
+            if let Some(shared) = SHARED_AT[kind as usize] {
                 let recent = &mut profile.recent[shared];
                 for (at, (token, calls)) in tokens.iter().take(RECENT).enumerate() {
                     recent.tokens[at] = *token as u32;
@@ -503,7 +527,7 @@ impl Profiles {
     }
 
     /// Adds a call to a profile.
-    fn learn(&mut self, handle: u32, evidence: &Evidence, known: &[Known; KINDS], now: Timestamp) {
+    fn learn(&mut self, handle: u32, evidence: &Evidence, now: Timestamp) {
         let profile = &mut self.places.get_mut()[place(handle)];
         let since = now.0.saturating_sub(profile.last) as f32 / 1e9;
         let first = profile.calls == 0;
@@ -519,9 +543,9 @@ impl Profiles {
                 continue;
             }
             let at = kind as usize;
-            kept[at] = match SHARED.iter().position(|shared| *shared == kind) {
+            kept[at] = match SHARED_AT[at] {
                 Some(shared) => profile.recent[shared].count(token as u32),
-                None => known[at].users.contains(&handle),
+                None => self.known[at].users.contains(&handle),
             };
             let trial = !first && kind.parent().is_none_or(|parent| kept[parent as usize]);
             if trial {
@@ -540,7 +564,7 @@ impl Profiles {
                 continue;
             }
             if let Some(entry) = self.tokens.entry(token, now) {
-                let mut next = known[kind as usize];
+                let mut next = self.known[kind as usize];
                 let one = decay(next.last.saturating_sub(seconds(now)) as f32, HALF_LIFE);
                 next.count += one;
                 let at = next.users.iter().position(|user| *user == handle);
@@ -562,9 +586,25 @@ struct Scene<'a> {
     known: &'a [Known; KINDS],
     everybody: f32,
     now: Timestamp,
-    /// Calls of everybody a second.
+    /// Calls of everybody a second, more than none.
     rate: f32,
+    bounds: &'a Bounds,
 }
+
+/// How many times likelier what is seen is of a profile than of anybody, by kind of
+/// evidence, and last by the time since its last call.
+type Ratios = [f32; KINDS + 1];
+
+/// Place of a kind among those that many share.
+const SHARED_AT: [Option<usize>; KINDS] = {
+    let mut places = [None; KINDS];
+    let mut at = 0;
+    while at < SHARED.len() {
+        places[SHARED[at] as usize] = Some(at);
+        at += 1;
+    }
+    places
+};
 
 /// What speaks for a profile, nats.
 #[derive(Clone, Copy, Debug)]
@@ -575,6 +615,11 @@ struct Score {
 }
 
 impl Score {
+    fn of(ratios: &Ratios) -> Self {
+        let says = ratios.map(|ratio| ln(ratio.max(f32::MIN_POSITIVE)));
+        Self { total: says.iter().sum(), says }
+    }
+
     /// Whether it is likelier than somebody new, and not by what a crowd shares.
     fn is_enough(&self) -> bool {
         self.total > NEW + MARGIN && self.specific() >= SPECIFIC
@@ -607,18 +652,18 @@ impl Score {
 }
 
 impl Scene<'_> {
-    fn score(&self, handle: u32, profile: &Profile) -> Score {
+    #[inline]
+    fn ratios(&self, handle: u32, profile: &Profile) -> Ratios {
         let since = self.now.0.saturating_sub(profile.last) as f32 / 1e9;
-        let mut says = [0.0; KINDS + 1];
-        says[KINDS] = profile.pace.ln_density(since) - self.rate.max(1e-6).ln();
+        let mut ratios = [1.0; KINDS + 1];
+        ratios[KINDS] = profile.pace.density(since) / self.rate;
         if profile.pinned != 0 {
-            says[KINDS] = says[KINDS].max(WANTED);
+            ratios[KINDS] = ratios[KINDS].max(self.bounds.wanted);
         }
         let mut kept = [false; KINDS];
-        let mut own = [0.0f32; KINDS];
         for kind in Kind::ALL {
             let at = kind as usize;
-            let token = self.evidence.get(kind);
+            let token = self.evidence.0[at];
             if token == 0 {
                 continue;
             }
@@ -627,32 +672,31 @@ impl Scene<'_> {
                 continue;
             }
             let known = &self.known[at];
-            let shared = SHARED.iter().position(|shared| *shared == kind);
-            own[at] = if let Some(shared) = shared {
+            let own = if let Some(shared) = SHARED_AT[at] {
                 profile.recent[shared].of(token as u32)
             } else {
                 let user = known.users.iter().position(|user| *user == handle);
                 user.map_or(0.0, |user| known.counts[user])
             };
-            kept[at] = own[at] > 0.0;
-            let weight = kind.weight();
+            kept[at] = own > 0.0;
+            let weight = &WEIGHTS[at];
             let habit = profile.habits[at];
             let stays = (weight.kept + f32::from(habit.kept))
                 / (weight.kept + weight.changed + f32::from(habit.seen));
             if !kept[at] {
-                says[at] = (1.0 - stays).max(0.005).ln().min(-weight.against);
+                ratios[at] = (1.0 - stays).max(0.005).min(self.bounds.against[at]);
                 continue;
             }
             let around = parent.map_or(self.everybody, |parent| self.known[parent].count);
             // A number is one caller's until others have it. What a crowd may share
             // counts as all have it, the profile, too: else a profile that took in a
             // crowd would own what the crowd has in common.
-            let mine = if kind.names_one() { own[at] } else { 0.0 };
+            let mine = if kind.names_one() { own } else { 0.0 };
             let others = (known.count - mine).max(0.0) + weight.unseen;
             let share = others / (around - mine).max(others);
-            says[at] = (stays / share + (1.0 - stays)).ln().min(weight.most);
+            ratios[at] = (stays / share + (1.0 - stays)).min(self.bounds.most[at]);
         }
-        Score { total: says.iter().sum(), says }
+        ratios
     }
 }
 
