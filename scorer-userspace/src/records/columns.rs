@@ -112,7 +112,7 @@ pub const CALLS: &[Column] = &[
         "reasons",
         Type::Reasons,
         false,
-        "Reasons, strongest first; contributions (log-odds) in thousandths.",
+        "Reasons, strongest first; values to three digits, contributions (log-odds) to hundredths.",
     ),
     column("model", Type::Text, false, "Name of the model."),
     column("model_id", Type::Text, false, "Id of the model, 16 hexadecimal digits."),
