@@ -274,8 +274,32 @@ fn pages_filters_and_reports_tell_what_is_recorded() {
     assert_eq!(sum, all.len() as u64);
     assert!(profiles.windows(2).all(|two| two[0]["calls"].as_u64() >= two[1]["calls"].as_u64()));
     let most = &profiles[0];
+    let of_most: Vec<_> = all.iter().filter(|call| call["profile"] == most["profile"]).collect();
+    let different = |name: &str| {
+        let values: HashSet<_> = of_most.iter().map(|call| call[name].to_string()).collect();
+        values.len()
+    };
+    assert_eq!(most["callees"], different("callee"), "{most}");
+    assert_eq!(most["last"], of_most[0]["ts"], "{most}");
+    let scores = of_most.iter().filter_map(|call| call["score"].as_u64());
+    assert_eq!(most["score_max"].as_u64(), scores.max(), "{most}");
+    for (order, name) in [("score", "score_max"), ("last", "last")] {
+        let rows = pages(&client, &format!("/v1/profiles?since=2020-01-01&order={order}&limit=60"));
+        assert_eq!(rows.len(), profiles.len());
+        let key = |row: &Value| (row[name].as_u64(), row[name].to_string());
+        assert!(rows.windows(2).all(|two| key(&two[0]).0 >= key(&two[1]).0));
+    }
+    // By its id, by how that begins, by a number of it.
+    let id_of_most = text(most, "profile");
+    let number = of_most.iter().find_map(|call| call["caller"].as_str()).expect("a number");
+    for q in [id_of_most, &id_of_most[..12], &number.replace('+', "%2B")] {
+        let rows = pages(&client, &format!("/v1/profiles?since=2020-01-01&q={q}"));
+        let found = rows.iter().find(|row| row["profile"] == most["profile"]).expect(q);
+        assert!(found["calls"].as_u64() <= most["calls"].as_u64(), "{found}");
+    }
     let sheet = client.json(&format!("/v1/profiles/{}?since=2020-01-01", text(most, "profile")));
     assert_eq!(sheet["calls_total"], most["calls"]);
+    assert_eq!(sheet["looked"]["all"], true, "{}", sheet["looked"]);
     assert!(!sheet["graph"]["nodes"].as_array().expect("nodes").is_empty());
     let by_call = client.json(&format!("/v1/profiles/{id}?since=2020-01-01"));
     assert_eq!(by_call["profile"], all[9]["profile"]);
@@ -494,6 +518,7 @@ fn what_makes_no_sense_is_told_so() {
         "/v1/reports/trends?since=1971-01-01",
         "/v1/profiles?order=best",
         "/v1/profiles?q=zz",
+        "/v1/profiles/0011223344556677?wait=0",
         "/v1/profiles?cursor=eA",
         "/v1/lists?list=grey",
         "/v1/labels?cursor=eA",

@@ -1,6 +1,13 @@
 //! Questions to the records: a few at a time, each bounded in rows, time and memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use arrow::{array::RecordBatch, json::LineDelimitedWriter};
 use serde::de::DeserializeOwned;
@@ -11,10 +18,14 @@ use crate::{
     records::{
         Span, Tally,
         query::{Limits, OutputError, QueryError, Store},
+        stand_back,
     },
     time::Timestamp,
 };
 
+/// How often new files are looked for, and whether it shall end.
+const EVERY: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
 /// How long a question may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -39,9 +50,22 @@ impl Questions {
         &self.store
     }
 
-    /// Their counts.
-    pub(super) fn tally(&self) -> &Arc<Tally> {
-        &self.tally
+    /// Reads what is new in memory, so that questions find it there, again and again until
+    /// told to stop.
+    pub(super) fn follow(&self, stop: &AtomicBool) {
+        stand_back();
+        while !stop.load(Ordering::Relaxed) {
+            if let Err(error) = self.store.keep(stop) {
+                log::warn!("every file is opened for a call: {error}");
+            }
+            if let Err(error) = self.tally.keep(stop) {
+                log::warn!("calls are not counted: {error}");
+            }
+            let next = Instant::now() + EVERY;
+            while Instant::now() < next && !stop.load(Ordering::Relaxed) {
+                thread::sleep(LOOK);
+            }
+        }
     }
 
     /// What `ask` has of their counts, in its turn.
@@ -65,21 +89,29 @@ impl Questions {
         &self,
         sql: String,
     ) -> Result<Vec<T>, Problem> {
-        self.work(move |store, limits| {
-            let mut lines = LineDelimitedWriter::new(Vec::new());
-            store.query(&sql, limits, &mut |batch: &RecordBatch| {
-                lines.write(batch).map_err(OutputError::from)
-            })?;
-            lines.finish().map_err(OutputError::from)?;
-            Ok(lines.into_inner())
-        })
-        .await
-        .and_then(|lines| {
-            serde_json::Deserializer::from_slice(&lines)
-                .into_iter()
-                .collect::<Result<Vec<T>, _>>()
-                .map_err(|error| Problem::internal(&error))
-        })
+        self.work(move |store, limits| lines(store, &sql, limits))
+            .await
+            .and_then(|lines| parsed(&lines))
+    }
+
+    /// The same within a time; `None` when that is up.
+    ///
+    /// # Errors
+    /// As [`Self::rows`], but for too long.
+    pub(super) async fn rows_within<T: DeserializeOwned + Send + 'static>(
+        &self,
+        sql: String,
+        time: Duration,
+    ) -> Result<Option<Vec<T>>, Problem> {
+        let within = move |store: &Store, limits: &Limits| {
+            let time = limits.time.map_or(time, |most| most.min(time));
+            match lines(store, &sql, &Limits { time: Some(time), ..*limits }) {
+                Ok(lines) => Ok(Some(lines)),
+                Err(QueryError::TooLong(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.work(within).await?.map(|lines| parsed(&lines)).transpose()
     }
 
     /// What `work` makes of the records, in its turn.
@@ -95,6 +127,24 @@ impl Questions {
         let done = tokio::task::spawn_blocking(move || work(&store, &limits)).await;
         Ok(done.map_err(|error| Problem::internal(&error))??)
     }
+}
+
+/// An answer as lines of JSON.
+fn lines(store: &Store, sql: &str, limits: &Limits) -> Result<Vec<u8>, QueryError> {
+    let mut lines = LineDelimitedWriter::new(Vec::new());
+    store.query(sql, limits, &mut |batch: &RecordBatch| {
+        lines.write(batch).map_err(OutputError::from)
+    })?;
+    lines.finish().map_err(OutputError::from)?;
+    Ok(lines.into_inner())
+}
+
+/// The members of each line.
+fn parsed<T: DeserializeOwned>(lines: &[u8]) -> Result<Vec<T>, Problem> {
+    serde_json::Deserializer::from_slice(lines)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|error| Problem::internal(&error))
 }
 
 /// A time as it stands in SQL.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::mask;
 use crate::{
     features::{REGISTRY, by_name, write_reason},
+    history::Progress,
     number::country,
     records::{Slot, Text},
     time::Timestamp,
@@ -128,6 +129,13 @@ pub(super) struct Outcome {
     pub(super) setup_s: Option<f32>,
     #[serde(default, serialize_with = "some_short")]
     pub(super) duration_s: Option<f32>,
+}
+
+impl Outcome {
+    /// Whether nothing can come after it.
+    pub(super) fn is_end(&self) -> bool {
+        self.outcome != Progress::Answered.name()
+    }
 }
 
 /// The number with the fewest digits that is read back as this one: widened as it is,

@@ -199,7 +199,7 @@ const OPERATIONS: &[Operation] = &[
         "/v1/profiles/{who}",
         "viewer",
         "A caller by profile, number or Call-ID: its calls, and who is like it",
-        &["who", "since", "until"],
+        &["who", "since", "until", "look"],
         "Any",
         &[404],
     ),
@@ -380,6 +380,12 @@ fn parameter(name: &str) -> (&'static str, &'static str, Value, &'static str) {
             "who",
             json!({"type": "string", "minLength": 1, "maxLength": 1_024}),
             "Profile, number or Call-ID",
+        ),
+        "look" => (
+            "query",
+            "wait",
+            json!({"type": "integer", "minimum": 1, "maximum": 60}),
+            "Seconds to look for older calls; without it, as long as a page may take",
         ),
         _ => ("query", "interface", text(100), "Interface whose gate it is"),
     }

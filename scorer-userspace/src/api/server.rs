@@ -229,9 +229,14 @@ impl Server {
             )?;
         }
         let counting = Arc::new(AtomicBool::new(false));
-        if let Some(records) = &api.records {
-            let (tally, stop) = (Arc::clone(records.tally()), Arc::clone(&counting));
-            spawn("api-tally", Box::new(move || tally.follow(&stop)))?;
+        if api.records.is_some() {
+            let (at, stop) = (Arc::clone(&api), Arc::clone(&counting));
+            let follow = move || {
+                if let Some(records) = &at.records {
+                    records.follow(&stop);
+                }
+            };
+            spawn("api-records", Box::new(follow))?;
         }
         let (stop, stopped) = oneshot::channel();
         spawn(

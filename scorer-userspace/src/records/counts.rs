@@ -9,7 +9,13 @@ use arrow::{
 };
 use foldhash::fast::FixedState;
 
-use super::{RecordsError, parquet_file::Rows, query::area, segment::Reader};
+use super::{
+    RecordsError,
+    callers::{self, Callers},
+    parquet_file::Rows,
+    query::area,
+    segment::Reader,
+};
 use crate::time::Timestamp;
 
 /// By what calls are counted.
@@ -104,6 +110,8 @@ pub(super) struct Counts {
     /// By time: beginnings of steps, nanoseconds since 1970.
     pub(super) steps: HashMap<u64, Count, FixedState>,
     pub(super) hours: Vec<Hour>,
+    /// Empty where it was not asked for.
+    pub(super) callers: Callers,
 }
 
 pub(super) const MINUTE: u64 = 60_000_000_000;
@@ -115,6 +123,8 @@ pub(super) struct Wanted<'a> {
     /// From the first until before the second.
     pub(super) span: [Timestamp; 2],
     pub(super) by: &'a [By],
+    /// Whether callers are, too.
+    pub(super) callers: bool,
     /// Steps of time, nanoseconds.
     pub(super) step: u64,
     /// Ends with [`Late`] then.
@@ -122,10 +132,13 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Only how many there are.
+    pub(super) const NOTHING: Self = Self { by: &[], callers: false, ..Self::ALL };
     /// All there is to a file.
     pub(super) const ALL: Self = Self {
         span: [Timestamp(0), Timestamp(u64::MAX)],
         by: &By::ALL,
+        callers: true,
         step: MINUTE,
         deadline: None,
     };
@@ -148,16 +161,17 @@ impl Counts {
     /// Of a Parquet file.
     pub(super) fn of_file(path: &Path, wanted: &Wanted<'_>) -> Result<Self, Stopped> {
         let mut counts = Self::default();
-        for batch in Rows::open(path, Some(&columns(wanted.by)))? {
+        for batch in Rows::open(path, Some(&columns(wanted)))? {
             counts.count(&batch?, path, wanted)?;
         }
+        counts.callers.shorten();
         Ok(counts)
     }
 
     /// Of a segment, as far as it can be read.
     pub(super) fn of_segment(path: &Path, wanted: &Wanted<'_>) -> Result<Self, Stopped> {
         let mut counts = Self::default();
-        let mut reader = Reader::open(path, Some(&columns(wanted.by)))?;
+        let mut reader = Reader::open(path, Some(&columns(wanted)))?;
         while let Some(batch) = reader.next() {
             counts.count(&batch, path, wanted)?;
         }
@@ -173,7 +187,7 @@ impl Counts {
         if wanted.deadline.is_some_and(|deadline| Instant::now() > deadline) {
             return Err(Stopped::Late);
         }
-        let columns = Columns::of(batch, wanted.by).ok_or_else(|| {
+        let columns = Columns::of(batch, wanted).ok_or_else(|| {
             let what = "it lacks columns that every record has".to_owned();
             RecordsError::Damaged { path: path.to_owned(), what }
         })?;
@@ -201,6 +215,10 @@ impl Counts {
                 let counts = &mut self.hours[place].by[*by as usize];
                 keys.each(row, &mut |key| add(counts, key, one));
             }
+            if let Some(callers) = &columns.callers {
+                let (profile, call) = callers.row(row);
+                self.callers.add(profile, call);
+            }
         }
         Ok(())
     }
@@ -224,11 +242,12 @@ pub(super) fn add(counts: &mut Keyed, key: &str, count: Count) {
 }
 
 /// Columns that are read.
-fn columns(by: &[By]) -> Vec<&'static str> {
+fn columns(wanted: &Wanted<'_>) -> Vec<&'static str> {
     let mut columns = vec!["ts", "level", "score"];
-    for by in by {
-        if !columns.contains(&by.column()) {
-            columns.push(by.column());
+    let more = if wanted.callers { &callers::COLUMNS[..] } else { &[] };
+    for column in wanted.by.iter().map(|by| by.column()).chain(more.iter().copied()) {
+        if !columns.contains(&column) {
+            columns.push(column);
         }
     }
     columns
@@ -240,6 +259,7 @@ struct Columns<'a> {
     level: &'a StringArray,
     score: &'a [u8],
     by: Vec<(By, Keys<'a>)>,
+    callers: Option<callers::Columns<'a>>,
 }
 
 /// Where the keys of a row stand.
@@ -253,17 +273,19 @@ enum Keys<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch, by: &[By]) -> Option<Self> {
+    fn of(batch: &'a RecordBatch, wanted: &Wanted<'_>) -> Option<Self> {
         let column = |name| batch.column_by_name(name);
         let text = |name| column(name)?.as_string_opt::<i32>();
         Some(Self {
             ts: column("ts")?.as_primitive_opt::<TimestampNanosecondType>()?.values(),
             level: text("level")?,
             score: column("score")?.as_primitive_opt::<UInt8Type>()?.values(),
-            by: by
+            by: wanted
+                .by
                 .iter()
                 .map(|by| Some((*by, Keys::of(*by, column(by.column())?)?)))
                 .collect::<Option<_>>()?,
+            callers: if wanted.callers { Some(callers::Columns::of(batch)?) } else { None },
         })
     }
 }

@@ -63,6 +63,16 @@ pub(super) struct ParquetFile {
     pub(super) path: PathBuf,
 }
 
+/// A file and its rows: made anew it has another size.
+pub(super) type Key = (Kind, u64, bool, u64);
+
+impl ParquetFile {
+    /// Which rows they are.
+    pub(super) const fn key(&self) -> Key {
+        (self.kind, self.id, self.pseudonymised, self.bytes)
+    }
+}
+
 /// All that counts in a folder, each sorted by time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {

@@ -122,7 +122,7 @@ impl Keeper {
 
 /// Lets every other thread go first: making Parquet files takes a core for seconds, which
 /// the writer must not miss, nor the scoring thread.
-pub(super) fn stand_back() {
+pub(crate) fn stand_back() {
     // SAFETY: no pointers; 0 is the calling thread.
     let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) } != 0;
     if failed {

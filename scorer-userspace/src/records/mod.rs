@@ -14,6 +14,7 @@
 //! new one. Everything that needs DataFusion is in [`query`].
 
 mod archive;
+mod callers;
 mod columns;
 mod counts;
 mod encode;
@@ -46,8 +47,10 @@ use std::{
 
 pub use archive::{Archive, Archived};
 pub(crate) use archive::{finished, is_finished_name};
+pub use callers::{Caller, Callers, Different, Told};
 pub use columns::{CALLS, Column, LATER, OUTCOMES, Type, markdown};
 pub use counts::{By, Count, Keyed, NONE, OTHERS};
+pub(crate) use keep::stand_back;
 pub use keep::{Checked, Erased, Kept, check, erase, maintain};
 pub use number::Sought;
 pub use recorder::{Mode, Recorder, Totals};

@@ -46,7 +46,7 @@ use crate::{history::Progress, private, time::Timestamp};
 /// Rows that lie together and are sorted; what is held in memory of a file, too.
 const ROW_GROUP: usize = 32_768;
 /// Wrong answers of a Bloom filter.
-const FALSE_POSITIVES: f64 = 0.02;
+pub(super) const FALSE_POSITIVES: f64 = 0.02;
 
 /// What became of a segment.
 #[derive(Debug, Default)]

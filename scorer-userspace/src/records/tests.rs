@@ -530,3 +530,52 @@ fn bloom_filters_are_where_calls_are_looked_for() {
         assert_eq!(filter, column.bloom, "{}", column.name);
     }
 }
+
+#[test]
+fn files_that_cannot_have_it_are_not_opened() {
+    let at = tempfile::tempdir().unwrap();
+    for hour in 0..3 {
+        let of_hour = |i| Call { ts: START + hour * HOUR + i, ..Call::new(hour * 100 + i) };
+        let calls: Vec<_> = (0..100).map(of_hour).collect();
+        let over = |call: &Call| change(call.key, hour * 3_600 + 9, Progress::Rejected);
+        record(at.path(), &calls, &calls.iter().map(over).collect::<Vec<_>>());
+    }
+    let [store, other] = [(); 2].map(|()| Store::open(at.path(), None).unwrap());
+    store.keep(&std::sync::atomic::AtomicBool::new(false)).unwrap();
+    // The first and the last of each kind can no longer be opened.
+    let files = listing(at.path()).files;
+    assert_eq!(files.len(), 6);
+    for file in files.iter().filter(|file| file.times[0].0 / HOUR != (START + HOUR) / HOUR) {
+        let out = fs::OpenOptions::new().write(true).open(&file.path).unwrap();
+        out.write_all_at(&[0xff; 64], file.bytes - 100).unwrap();
+    }
+    let Call { key, call_id, caller, .. } = Call::new(150);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (call_id, caller) = (text(&call_id), text(&caller));
+    for (table, condition, found) in [
+        ("calls", format!("call_id = '{call_id}'"), "1"),
+        ("calls", format!("'{call_id}' = call_id AND score < 101"), "1"),
+        ("calls", format!("call = {key}"), "1"),
+        ("calls", format!("call = {key} OR call_id = '{call_id}'"), "1"),
+        ("calls", format!("caller IN ('{caller}', 'x') OR network_number = '{caller}'"), "1"),
+        ("features", format!("call_id IN ('{call_id}', 'a', 'b', 'c', 'd', 'e')"), "1"),
+        ("outcomes", format!("call = {key}"), "1"),
+        ("outcomes", format!("call IN ({key}, 77777, 88888, 99999, 99998)"), "1"),
+        ("calls", "call_id = 'nobody'".to_owned(), "0"),
+        ("calls", "profile = '00000000000000ff'".to_owned(), "0"),
+    ] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
+        let answer = ask(&store, &sql, Format::Csv, &Limits::default());
+        assert_eq!(answer.expect(&sql).lines().nth(1), Some(found), "{sql}");
+        let answer = ask(&other, &sql, Format::Csv, &Limits::default());
+        assert!(matches!(answer, Err(QueryError::Damaged(_))), "{sql}: {answer:?}");
+    }
+    // What tells nothing of keys, or may be true of any, asks all files.
+    for condition in
+        ["score < 101", "call_id <> 'x'", "NOT (call_id = 'x')", "lower(call_id) = 'x'"]
+    {
+        let sql = format!("SELECT count(*) FROM calls WHERE {condition}");
+        let answer = ask(&store, &sql, Format::Csv, &Limits::default());
+        assert!(matches!(answer, Err(QueryError::Damaged(_))), "{sql}: {answer:?}");
+    }
+}

@@ -37,8 +37,11 @@ use crate::{
 
 /// After this long a page is given out with what was found, and where to go on.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// How long a call's outcome may come after it.
-const TALK: u64 = 24 * 3_600 * 1_000_000_000;
+/// How long a call's outcome may come after it, and mostly does.
+const TALK: u64 = 24 * SHORT_TALK;
+const SHORT_TALK: u64 = 3_600 * 1_000_000_000;
+/// Steps of a call that are told.
+const STEPS: usize = 16;
 
 /// A span of time; to now unless asked otherwise.
 pub(in crate::api) fn span(asked: &mut Asked, usual: &str) -> Result<[Timestamp; 2], Problem> {
@@ -121,13 +124,21 @@ async fn stored(
         }
         // One more tells whether there is a next page.
         let wanted = limit + 1 - items.len();
-        let keys: Vec<Key> = records
-            .rows(format!(
-                "SELECT CAST(ts AS BIGINT) AS ts, call FROM calls WHERE {} \
-                 ORDER BY ts DESC, call DESC LIMIT {wanted}",
-                conditions.join(" AND ")
-            ))
-            .await?;
+        let sql = format!(
+            "SELECT CAST(ts AS BIGINT) AS ts, call FROM calls WHERE {} \
+             ORDER BY ts DESC, call DESC LIMIT {wanted}",
+            conditions.join(" AND ")
+        );
+        let keys: Vec<Key> = if at == 0 {
+            records.rows(sql).await?
+        } else {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            let Some(keys) = records.rows_within(sql, left).await? else {
+                next = Some(Behind { ts: window[1], call: 0 });
+                break;
+            };
+            keys
+        };
         let full = keys.len() == wanted;
         let last = keys.last().map(|key| Behind { ts: Timestamp(key.ts), call: key.call });
         let mut found = whole(api, records, keys).await?;
@@ -172,13 +183,14 @@ pub(in crate::api) async fn whole_of(
 async fn whole(api: &Arc<Api>, records: &Questions, keys: Vec<Key>) -> Result<Vec<Item>, Problem> {
     let Some(first) = keys.iter().map(|key| key.ts).min() else { return Ok(Vec::new()) };
     let last = keys.iter().map(|key| key.ts).max().unwrap_or(first);
-    let calls: Vec<_> = keys.iter().map(|key| key.call.to_string()).collect();
-    let calls = calls.join(", ");
+    let calls: Vec<_> = keys.iter().map(|key| key.call).collect();
+    let list: Vec<_> = calls.iter().map(u64::to_string).collect();
     let rows: Vec<Row> = records
         .rows(format!(
-            "SELECT {COLUMNS} FROM calls WHERE ts >= {} AND ts <= {} AND call IN ({calls})",
+            "SELECT {COLUMNS} FROM calls WHERE ts >= {} AND ts <= {} AND call IN ({})",
             in_sql(Timestamp(first)),
-            in_sql(Timestamp(last))
+            in_sql(Timestamp(last)),
+            list.join(", ")
         ))
         .await?;
     let outcomes = outcomes(records, [first, last], &calls).await?;
@@ -207,21 +219,45 @@ struct Went {
     outcome: Outcome,
 }
 
-/// The last outcome of each call.
+/// The last outcome of each call. Most are over within an hour: only of those that are not
+/// is asked further.
 async fn outcomes(
     records: &Questions,
     [first, last]: [u64; 2],
-    calls: &str,
+    calls: &[u64],
 ) -> Result<HashMap<u64, Outcome>, Problem> {
-    let rows: Vec<Went> = records
+    let mut known = HashMap::new();
+    let mut since = first;
+    for talk in [SHORT_TALK, TALK] {
+        let over = |call: &&u64| known.get(*call).is_some_and(Outcome::is_end);
+        let open: Vec<_> = calls.iter().filter(|call| !over(call)).collect();
+        if open.is_empty() {
+            break;
+        }
+        let open: Vec<_> = open.into_iter().map(u64::to_string).collect();
+        let until = last.saturating_add(talk).min(i64::MAX as u64);
+        for went in steps(records, [since, until], &open.join(", ")).await? {
+            known.insert(went.call, went.outcome);
+        }
+        since = until;
+    }
+    Ok(known)
+}
+
+/// How calls went on in a time, in its order; `calls` are keys as a list in SQL.
+async fn steps(
+    records: &Questions,
+    [since, until]: [u64; 2],
+    calls: &str,
+) -> Result<Vec<Went>, Problem> {
+    records
         .rows(format!(
             "SELECT CAST(ts AS BIGINT) AS ts, call, outcome, code, setup_s, duration_s \
              FROM outcomes WHERE ts >= {} AND ts < {} AND call IN ({calls}) ORDER BY ts",
-            in_sql(Timestamp(first)),
-            in_sql(Timestamp(last.saturating_add(TALK).min(i64::MAX as u64)))
+            in_sql(Timestamp(since)),
+            in_sql(Timestamp(until))
         ))
-        .await?;
-    Ok(rows.into_iter().map(|went| (went.call, went.outcome)).collect())
+        .await
 }
 
 /// Says what people said of them.
@@ -392,14 +428,9 @@ impl Found {
             let mut items = whole(api, records, vec![Key { ts, call }]).await?;
             let Some(item) = items.pop() else { continue };
             let features = features(records, ts, call).await?;
-            let steps: Vec<Went> = records
-                .rows(format!(
-                    "SELECT CAST(ts AS BIGINT) AS ts, call, outcome, code, setup_s, duration_s \
-                     FROM outcomes WHERE ts >= {} AND ts < {} AND call = {call} ORDER BY ts LIMIT 16",
-                    in_sql(Timestamp(ts)),
-                    in_sql(Timestamp(ts.saturating_add(TALK).min(i64::MAX as u64)))
-                ))
-                .await?;
+            let end = ts.saturating_add(TALK).min(i64::MAX as u64);
+            let mut steps = steps(records, [ts, end], &call.to_string()).await?;
+            steps.truncate(STEPS);
             let steps = steps.into_iter().map(|went| (Timestamp(went.ts), went.outcome)).collect();
             return Ok(Self { item, features, steps: with_answer(Timestamp(ts), steps) });
         }

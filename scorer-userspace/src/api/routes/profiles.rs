@@ -1,19 +1,21 @@
 //! Callers, whatever numbers they show.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use axum::{Json, extract::State, response::IntoResponse};
-use serde::Deserialize;
+use scorer_common::verdict::Tag;
 use serde_json::{Value, json};
 
 use super::{
     super::{
         Api,
         access::{Role, Viewer},
-        ask::{Questions, in_sql},
+        ask::Questions,
         extract::{Asked, Named},
         item::{Item, hex},
         mask,
@@ -27,7 +29,7 @@ use crate::{
     number,
     profiles::{CallRow, Inquiry, Sheet, parse_id},
     records::{
-        Sought,
+        Caller, Callers, Sought, Tally, Told,
         query::{Limits, QueryError, Store, quoted},
     },
     time::Timestamp,
@@ -38,6 +40,10 @@ const OWN: usize = 20_000;
 const OTHERS: usize = 20_000;
 /// Numbers and accounts by which others are found.
 const TRAITS: usize = 100;
+/// Latest calls of a profile whose outcomes are looked for.
+const FOLLOWED: usize = 2_000;
+/// How long is looked for calls of a profile and of others, the latest first.
+const PATIENCE: Duration = Duration::from_millis(600);
 /// Calls told in full.
 const TOLD: usize = 50;
 /// Points of a timeline.
@@ -51,26 +57,6 @@ fn no_records() -> Problem {
     Problem::not_found("there are no records: give --records FOLDER or set records.folder")
 }
 
-#[derive(Debug, Deserialize)]
-struct Row {
-    profile: String,
-    calls: u64,
-    first: u64,
-    last: u64,
-    #[serde(default)]
-    numbers: u64,
-    #[serde(default)]
-    callees: u64,
-    score_max: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Tagged {
-    profile: String,
-    tag: String,
-    calls: u64,
-}
-
 /// `GET /v1/profiles`.
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
@@ -80,94 +66,116 @@ pub(in crate::api) async fn list(
     let records = api.records.as_ref().ok_or_else(no_records)?;
     let limit = page::limit(asked.number("limit")?)?;
     let [since, until] = span(&mut asked, "30d")?;
-    let order = match asked.text("order").as_deref() {
-        None | Some("calls") => "calls",
-        Some("score") => "score_max",
-        Some("last") => "last",
+    let order: fn(&Caller) -> u64 = match asked.text("order").as_deref() {
+        None | Some("calls") => |caller| caller.calls,
+        Some("score") => |caller| u64::from(caller.score_max),
+        Some("last") => |caller| caller.times[1].0,
         Some(_) => return Err(Problem::wrong("order is calls, score or last")),
     };
     let q = asked.text("q");
     let after = asked.text("cursor").as_deref().map(page::key).transpose()?;
     asked.done()?;
-    let mut conditions = vec![
-        format!("ts >= {}", in_sql(since)),
-        format!("ts < {}", in_sql(until)),
-        "profile <> '0000000000000000'".to_owned(),
-    ];
-    if let Some(q) = q {
-        conditions.push(sought(&api, records, &q)?);
-    }
-    let having = match after {
-        None => String::new(),
+    let after = match after {
+        None => None,
         Some(key) => {
             let parts = key.split_once(' ').and_then(|(value, profile)| {
-                Some((value.parse::<u64>().ok()?, parse_id(profile)?))
+                Some((Reverse(value.parse::<u64>().ok()?), parse_id(profile)?))
             });
-            let (value, profile) =
-                parts.ok_or_else(|| Problem::wrong("the cursor is none that was given out"))?;
-            format!("WHERE {order} < {value} OR ({order} = {value} AND profile > '{profile:016x}')")
+            Some(parts.ok_or_else(|| Problem::wrong("the cursor is none that was given out"))?)
         }
     };
-    let mut rows: Vec<Row> = records
-        .rows(format!(
-            "SELECT * FROM (SELECT profile, count(*) AS calls, CAST(min(ts) AS BIGINT) AS first, \
-             CAST(max(ts) AS BIGINT) AS last, approx_distinct(coalesce(network_number, caller)) AS numbers, \
-             approx_distinct(callee) AS callees, max(score) AS score_max FROM calls WHERE {} \
-             GROUP BY profile) {having} ORDER BY {order} DESC, profile LIMIT {}",
-            conditions.join(" AND "),
-            limit + 1
-        ))
-        .await?;
+    let callers = callers(&api, records, [since, until], q).await?;
+    let place = |row: &(u64, Caller)| (Reverse(order(&row.1)), row.0);
+    let mut rows: Vec<_> = callers.into_all().collect();
+    rows.retain(|row| after.is_none_or(|after| place(row) > after));
+    rows.sort_unstable_by_key(place);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| {
-        let value = match order {
-            "calls" => row.calls,
-            "score_max" => row.score_max,
-            _ => row.last,
-        };
-        page::cursor(&format!("{value} {}", row.profile))
-    });
-    let ids: Vec<_> = rows.iter().map(|row| quoted(&row.profile)).collect();
-    let (mut tags, mut frauds) = (HashMap::<String, Vec<String>>::new(), HashMap::new());
-    if !ids.is_empty() {
-        let of = format!("{} AND profile IN ({})", conditions[..2].join(" AND "), ids.join(", "));
-        let tagged: Vec<Tagged> = records
-            .rows(format!(
-                "SELECT profile, tag, count(*) AS calls FROM \
-                 (SELECT profile, unnest(tags) AS tag FROM calls WHERE {of}) \
-                 GROUP BY profile, tag ORDER BY calls DESC, tag"
-            ))
-            .await?;
-        for Tagged { profile, tag, calls } in tagged {
-            if calls > 0 {
-                tags.entry(profile).or_default().push(tag);
-            }
-        }
-        frauds = labelled(&api, [since, until]).await?;
-    }
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|(id, caller)| page::cursor(&format!("{} {}", order(caller), hex(*id))));
+    let frauds =
+        if rows.is_empty() { HashMap::new() } else { labelled(&api, [since, until]).await? };
     let cases = cases::all(&api).await?;
     let masked = who.role.is_masked();
     let items = rows
         .into_iter()
-        .map(|row| {
-            let id = parse_id(&row.profile).unwrap_or(0);
+        .map(|(id, caller)| {
             let case = cases.iter().find(|case| cases::has(case, id)).map(|case| case.name.clone());
+            let profile = hex(id);
             json!({
-                "tags": tags.remove(&row.profile).unwrap_or_default(),
-                "fraud_labels": frauds.get(&row.profile).copied().unwrap_or(0),
+                "tags": caller.tags.iter().map(Tag::name).collect::<Vec<_>>(),
+                "fraud_labels": frauds.get(&profile).copied().unwrap_or(0),
                 "case": case.map(|name| if masked { mask::text(&name).into_owned() } else { name }),
-                "profile": row.profile,
-                "calls": row.calls,
-                "first": Timestamp(row.first).to_string(),
-                "last": Timestamp(row.last).to_string(),
-                "numbers": row.numbers,
-                "callees": row.callees,
-                "score_max": row.score_max,
+                "profile": profile,
+                "calls": caller.calls,
+                "first": caller.times[0].to_string(),
+                "last": caller.times[1].to_string(),
+                "numbers": caller.numbers.count(),
+                "callees": caller.callees.count(),
+                "score_max": caller.score_max,
             })
         })
         .collect();
     Ok(Json(Page::<Value> { items, next }))
+}
+
+/// Callers that stand out; or those of a number or of an id's beginning.
+async fn callers(
+    api: &Arc<Api>,
+    records: &Questions,
+    span: [Timestamp; 2],
+    q: Option<String>,
+) -> Result<Callers, Problem> {
+    let Some(q) = q else {
+        return records.counted(span, Tally::callers).await;
+    };
+    let number = Sought::parse(&q, api.home);
+    let begins = (q.len() <= 16 && q.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .then(|| q.to_ascii_lowercase());
+    let mut either = Vec::new();
+    if let Some(id) = begins.as_ref().filter(|begins| begins.len() == 16) {
+        either.push(format!("profile = {}", quoted(id)));
+    }
+    if let Some(number) = &number {
+        either.push(of_number(records.store(), number)?);
+    }
+    let mut found = Callers::default();
+    if !either.is_empty() {
+        let condition = either.join(" OR ");
+        found = records
+            .work(move |store, limits| {
+                let mut found = Callers::default();
+                let some = Limits { rows: Some(OWN), ..*limits };
+                store.calls(span, &condition, &some, &mut |call| {
+                    let call = &call.call;
+                    let number = call.network.as_deref().unwrap_or(&call.caller);
+                    let told = Told {
+                        time: call.time,
+                        score: call.score,
+                        tags: call.tags,
+                        number: Some(number).filter(|number| !number.is_empty()),
+                        callee: Some(&*call.callee).filter(|callee| !callee.is_empty()),
+                    };
+                    found.add(call.profile, told);
+                })?;
+                Ok(found)
+            })
+            .await?;
+    }
+    match begins {
+        Some(begins) if begins.len() < 16 => {
+            let all = records.counted(span, Tally::callers).await?;
+            let known = all.into_all().filter(|(id, _)| hex(*id).starts_with(&begins));
+            found.extend(known);
+        }
+        None if either.is_empty() => {
+            return Err(Problem::wrong("q is a number, or how a profile's id begins"));
+        }
+        _ => {}
+    }
+    Ok(found)
 }
 
 /// Fraud labels by profile, of calls since then.
@@ -188,22 +196,6 @@ async fn labelled(
     Ok(counts)
 }
 
-/// Calls of a profile by how its id begins, or of a number.
-fn sought(api: &Arc<Api>, records: &Questions, q: &str) -> Result<String, Problem> {
-    let hex = q.len() <= 16 && q.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut either = Vec::new();
-    if hex {
-        either.push(format!("profile LIKE {}", quoted(&format!("{}%", q.to_ascii_lowercase()))));
-    }
-    if let Some(number) = Sought::parse(q, api.home) {
-        either.push(of_number(records.store(), &number)?);
-    }
-    if either.is_empty() {
-        return Err(Problem::wrong("q is a number, or how a profile's id begins"));
-    }
-    Ok(format!("({})", either.join(" OR ")))
-}
-
 /// Calls that show or assert a number.
 fn of_number(store: &Store, number: &Sought) -> Result<String, QueryError> {
     let forms: Vec<_> = store.forms(number)?.iter().map(|form| quoted(form)).collect();
@@ -220,19 +212,29 @@ pub(in crate::api) async fn one(
 ) -> Result<impl IntoResponse, Problem> {
     let records = api.records.as_ref().ok_or_else(no_records)?;
     let [since, until] = span(&mut asked, "30d")?;
+    let wait = match asked.number::<u64>("wait")? {
+        None => PATIENCE,
+        Some(seconds @ 1..=60) => Duration::from_secs(seconds),
+        Some(_) => return Err(Problem::wrong("wait is 1 to 60 seconds")),
+    };
     asked.done()?;
     if name.len() > 1_024 {
         return Err(Problem::wrong("a Call-ID has 1024 bytes at most here"));
     }
     let home = api.home;
     let role = who.role;
-    let loaded =
-        records.work(move |store, limits| load(store, limits, &name, home, [since, until])).await?;
-    let Some((inquiry, profile, others)) = loaded else {
+    let loaded = records
+        .work(move |store, limits| {
+            let until_then = Instant::now() + wait;
+            load(&Look { store, limits, home, until_then }, &name, [since, until])
+        })
+        .await?;
+    let Some(loaded) = loaded else {
         return Err(Problem::not_found(
             "nobody is meant: no profile, Call-ID or caller's number of the calls since then",
         ));
     };
+    let Loaded { inquiry, profile, others, looked } = loaded;
     let keys: Vec<_> = {
         let sheet = inquiry.sheet(profile);
         sheet.calls.iter().rev().take(TOLD).map(|row| (row.time.0, row.call)).collect()
@@ -244,17 +246,81 @@ pub(in crate::api) async fn one(
     let mut answer = told.await.map_err(|error| Problem::internal(&error))?;
     answer["others"] = others.into_iter().map(hex).collect();
     answer["cases"] = Value::from(cases);
+    let all = looked.iter().all(|looked| *looked <= since);
+    answer["looked"] = json!({
+        "all": all,
+        "calls_since": looked[0].max(since).to_string(),
+        "others_since": looked[1].max(since).to_string(),
+    });
     Ok(Json(answer))
 }
 
-/// The calls of who is meant, and of those who share numbers or accounts with them.
-fn load(
-    store: &Store,
-    limits: &Limits,
-    name: &str,
+/// Where is looked, and how long.
+struct Look<'a> {
+    store: &'a Store,
+    limits: &'a Limits,
     home: Option<u16>,
-    span: [Timestamp; 2],
-) -> Result<Option<(Inquiry, u64, Vec<u64>)>, QueryError> {
+    until_then: Instant,
+}
+
+impl Look<'_> {
+    fn some(&self, most: usize) -> Limits {
+        Limits { rows: Some(most), ..*self.limits }
+    }
+
+    /// The latest calls of which a condition is true, `most` at most, as many as are found
+    /// in a share of the time that is left; the time since which all of them are there.
+    /// Where there must be one, the time begins to count when it is found.
+    fn latest(
+        &self,
+        condition: &str,
+        [since, until]: [Timestamp; 2],
+        most: usize,
+        (share, must): (f64, bool),
+    ) -> Result<(Vec<CallRow>, Timestamp), QueryError> {
+        let left = self.until_then.saturating_duration_since(Instant::now());
+        let deadline = Instant::now() + left.mul_f64(share);
+        let (mut rows, mut looked) = (Vec::new(), until);
+        for window in self.store.windows(since, until)? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let haste = looked != until && !(must && rows.is_empty());
+            if haste && left.is_zero() {
+                break;
+            }
+            let time = if haste { Some(left) } else { self.limits.time };
+            let limits = Limits { time, ..self.some(most - rows.len()) };
+            let mut found = Vec::new();
+            let answered = self.store.calls(window, condition, &limits, &mut |call| {
+                found.push(call.row(self.home));
+            });
+            match answered {
+                Ok(answered) => {
+                    rows.append(&mut found);
+                    if answered.cut || rows.len() >= most {
+                        break;
+                    }
+                    looked = window[0];
+                }
+                Err(QueryError::TooLong(_)) if haste => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((rows, looked))
+    }
+}
+
+/// The calls of who is meant, and of those who share numbers or accounts with them.
+struct Loaded {
+    inquiry: Inquiry,
+    profile: u64,
+    /// Others who may be meant.
+    others: Vec<u64>,
+    /// Since when all calls of who is meant, and of others, were looked at.
+    looked: [Timestamp; 2],
+}
+
+fn load(look: &Look<'_>, name: &str, span: [Timestamp; 2]) -> Result<Option<Loaded>, QueryError> {
+    let (store, home) = (look.store, look.home);
     let mut either = vec![format!("call_id = {}", quoted(name))];
     if let Some(profile) = parse_id(name) {
         either.push(format!("profile = '{profile:016x}'"));
@@ -262,32 +328,44 @@ fn load(
     if let Some(number) = Sought::parse(name, home) {
         either.push(of_number(store, &number)?);
     }
-    let some = |most: usize| Limits { rows: Some(most), ..*limits };
+    let either = either.join(" OR ");
+    let (rows, looked) = look.latest(&either, span, OWN, (0.5, true))?;
     let mut meant = Inquiry::default();
-    store.calls(span, &either.join(" OR "), &some(OWN), &mut |call| meant.add(call.row(home)))?;
+    for row in &rows {
+        meant.add(row.clone());
+    }
     let Ok(asked) = meant.find(name, home) else { return Ok(None) };
     if asked.profile == 0 {
         return Ok(None);
     }
-    let mut inquiry = Inquiry::default();
-    let mut own = Vec::new();
     let is = format!("profile = '{:016x}'", asked.profile);
-    store.calls(span, &is, &some(OWN), &mut |call| own.push(call.row(home)))?;
+    let (own, own_looked) = if parse_id(name) == Some(asked.profile) && !rows.is_empty() {
+        (rows.into_iter().filter(|row| row.profile == asked.profile).collect(), looked)
+    } else {
+        look.latest(&is, span, OWN, (0.5, true))?
+    };
     let others = format!("profile <> '{:016x}' AND ({})", asked.profile, shared(&own));
+    let mut latest: Vec<_> = own.iter().map(|row| (row.time, row.call)).collect();
+    latest.sort_unstable_by(|a, b| b.cmp(a));
+    latest.truncate(FOLLOWED);
+    let mut inquiry = Inquiry::default();
     for row in own {
         inquiry.add(row);
     }
-    store.calls(span, &others, &some(OTHERS), &mut |call| inquiry.add(call.row(home)))?;
-    let end = Timestamp(span[1].0.saturating_add(TALK).min(i64::MAX as u64));
-    let went = format!(
-        "call IN (SELECT call FROM calls WHERE ts >= {} AND ts < {} AND {is})",
-        in_sql(span[0]),
-        in_sql(span[1])
-    );
-    store.outcomes([span[0], end], &went, &some(4 * OWN), &mut |outcome| {
-        inquiry.went(outcome.call, outcome.outcome);
-    })?;
-    Ok(Some((inquiry, asked.profile, asked.others)))
+    let (rows, others_looked) = look.latest(&others, span, OTHERS, (1.0, false))?;
+    for row in rows {
+        inquiry.add(row);
+    }
+    if let (Some((last, _)), Some((first, _))) = (latest.first(), latest.last()) {
+        let keys: Vec<_> = latest.iter().map(|(_, call)| call.to_string()).collect();
+        let went = format!("call IN ({})", keys.join(", "));
+        let end = Timestamp(last.0.saturating_add(TALK).min(i64::MAX as u64));
+        store.outcomes([*first, end], &went, &look.some(4 * FOLLOWED), &mut |outcome| {
+            inquiry.went(outcome.call, outcome.outcome);
+        })?;
+    }
+    let looked = [own_looked, others_looked];
+    Ok(Some(Loaded { inquiry, profile: asked.profile, others: asked.others, looked }))
 }
 
 /// Calls with numbers or accounts of these.

@@ -14,13 +14,14 @@
 
 mod area;
 mod output;
+mod sieve;
 mod stored;
 mod table;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -43,6 +44,7 @@ pub use stored::{StoredCall, StoredOutcome};
 
 use super::{RecordsError, columns::LATER, number::Sought, pseudonym::Key};
 use crate::time::Timestamp;
+use sieve::Sieve;
 use table::{Calls, Outcomes};
 
 /// Bytes of a query at most.
@@ -111,6 +113,7 @@ pub struct Store {
     folder: PathBuf,
     labels: Option<PathBuf>,
     session: Session,
+    sieve: Arc<Sieve>,
 }
 
 /// What queries of one store share, with the memory that they may take together. Made by
@@ -144,7 +147,7 @@ impl Store {
             return Err(RecordsError::NoRecords { path, why }.into());
         }
         let (folder, labels) = (folder.to_owned(), labels.map(Path::to_owned));
-        Ok(Self { folder, labels, session: Session::default() })
+        Ok(Self { folder, labels, session: Session::default(), sieve: Arc::default() })
     }
 
     /// The forms a number may stand in, its pseudonym included.
@@ -225,6 +228,16 @@ impl Store {
         let deadline = time.and_then(|time| std::time::Instant::now().checked_add(time));
         let (found, all) = super::seek::seek(&self.folder, call_ids, since, deadline)?;
         if all { Ok(found) } else { Err(QueryError::TooLong(time.unwrap_or_default())) }
+    }
+
+    /// Reads and keeps what tells which files need not be opened for a Call-ID, a number, a
+    /// profile: of files that have come since it was called last. For who asks again and
+    /// again; it takes longer than a question.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn keep(&self, stop: &AtomicBool) -> Result<(), QueryError> {
+        Ok(self.sieve.keep(&self.folder, stop)?)
     }
 
     /// The folder.
@@ -357,10 +370,11 @@ impl Store {
             )
             .build_arc()?;
         let context = SessionContext::new_with_config_rt(SessionConfig::from(options), runtime);
-        let calls = |features| Arc::new(Calls::new(&self.folder, self.labels.as_deref(), features));
+        let sieve = || Arc::clone(&self.sieve);
+        let calls = |all| Arc::new(Calls::new(&self.folder, self.labels.as_deref(), all, sieve()));
         context.register_table("calls", calls(false))?;
         context.register_table("features", calls(true))?;
-        context.register_table("outcomes", Arc::new(Outcomes::new(&self.folder)))?;
+        context.register_table("outcomes", Arc::new(Outcomes::new(&self.folder, sieve())))?;
         context.register_udf(area::function());
         Ok(context)
     }

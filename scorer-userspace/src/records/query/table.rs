@@ -42,6 +42,7 @@ use super::{
         segment::{Reader, Tail},
     },
     is_later,
+    sieve::Sieve,
 };
 use crate::{features::REGISTRY, labels::Labels, time::Timestamp};
 
@@ -57,15 +58,22 @@ pub(super) struct Calls {
     folder: PathBuf,
     labels: Option<PathBuf>,
     schema: SchemaRef,
+    sieve: Arc<Sieve>,
 }
 
 impl Calls {
-    pub(super) fn new(folder: &Path, labels: Option<&Path>, features: bool) -> Self {
+    pub(super) fn new(
+        folder: &Path,
+        labels: Option<&Path>,
+        features: bool,
+        sieve: Arc<Sieve>,
+    ) -> Self {
         let more = if features { feature_fields() } else { Vec::new() };
         Self {
             folder: folder.to_owned(),
             labels: labels.map(Path::to_owned),
             schema: schema(&[CALLS, LATER], more),
+            sieve,
         }
     }
 
@@ -77,13 +85,8 @@ impl Calls {
             Some("+00:00".into()),
         )));
         let whole = schema(&[OUTCOMES], Vec::new());
-        let parts = Parts::choose(
-            &self.folder,
-            Kind::Outcomes,
-            state,
-            std::slice::from_ref(&since),
-            &whole,
-        )?;
+        let look = Look { folder: &self.folder, kind: Kind::Outcomes, sieve: &self.sieve };
+        let parts = Parts::choose(look, state, std::slice::from_ref(&since), &whole)?;
         let last = |name: &str| last_value(col(name), vec![col("ts").sort(true, true)]).alias(name);
         parts
             .plan(&whole, &columns, &[since])?
@@ -163,7 +166,8 @@ impl TableProvider for Calls {
                 stored.push(name);
             }
         }
-        let parts = Parts::choose(&self.folder, Kind::Calls, state, filters, &self.schema)?;
+        let look = Look { folder: &self.folder, kind: Kind::Calls, sieve: &self.sieve };
+        let parts = Parts::choose(look, state, filters, &self.schema)?;
         let first = if followed { parts.first()? } else { Timestamp(0) };
         let mut plan = parts.plan(&self.schema, &stored, filters)?;
         if followed {
@@ -186,11 +190,12 @@ impl TableProvider for Calls {
 pub(super) struct Outcomes {
     folder: PathBuf,
     schema: SchemaRef,
+    sieve: Arc<Sieve>,
 }
 
 impl Outcomes {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), schema: schema(&[OUTCOMES], Vec::new()) }
+    pub(super) fn new(folder: &Path, sieve: Arc<Sieve>) -> Self {
+        Self { folder: folder.to_owned(), schema: schema(&[OUTCOMES], Vec::new()), sieve }
     }
 }
 
@@ -223,7 +228,8 @@ impl TableProvider for Outcomes {
             None => Arc::clone(&self.schema),
         };
         let wanted: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let parts = Parts::choose(&self.folder, Kind::Outcomes, state, filters, &self.schema)?;
+        let look = Look { folder: &self.folder, kind: Kind::Outcomes, sieve: &self.sieve };
+        let parts = Parts::choose(look, state, filters, &self.schema)?;
         let plan = parts.plan(&self.schema, &wanted, filters)?.limit(0, limit)?;
         state.create_physical_plan(&plan.build()?).await
     }
@@ -231,6 +237,14 @@ impl TableProvider for Outcomes {
 
 fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
     DataFusionError::External(Box::new(error))
+}
+
+/// Where a query looks.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    folder: &'a Path,
+    kind: Kind,
+    sieve: &'a Sieve,
 }
 
 /// What a query looks into.
@@ -241,10 +255,9 @@ struct Parts {
 
 impl Parts {
     /// All segments, and of the files those that can have rows by the times in their
-    /// names: the others are not opened.
+    /// names and by their filters: the others are not opened.
     fn choose(
-        folder: &Path,
-        kind: Kind,
+        Look { folder, kind, sieve }: Look<'_>,
         state: &dyn Session,
         filters: &[Expr],
         schema: &SchemaRef,
@@ -264,6 +277,7 @@ impl Parts {
                 listing.files.retain(|_| kept.next().unwrap_or(true));
             }
         }
+        sieve.choose(&mut listing.files, filters);
         listing.files.retain(|file| match parquet_file::check(&file.path) {
             Err(error @ RecordsError::Damaged { .. }) => {
                 log::warn!("{error}; it is left out, `scorer records maintain` sets it aside");

@@ -1,45 +1,32 @@
 //! Counts of calls over any time, added up from those of files.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use super::{
     RecordsError,
+    callers::Callers,
     counts::{By, Count, Counts, Keyed, MINUTE, Stopped, Wanted, add},
     files::{self, Kind, Listing, ParquetFile},
-    keep::stand_back,
     query::QueryError,
 };
 use crate::time::Timestamp;
 
 /// A file may go between its being listed and opened: made Parquet, deleted for its age.
 const TRIES: usize = 3;
-/// How often new files are looked for, and whether it shall end.
-const EVERY: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(100);
-
 /// Calls of a folder, counted: whole files once, the rest when it is asked for.
 #[derive(Debug)]
 pub struct Tally {
     folder: PathBuf,
-    files: Mutex<HashMap<Key, Arc<Counts>>>,
-}
-
-/// A file as it was counted: its id, whether numbers are gone, its bytes. Made anew it has
-/// another size.
-type Key = (u64, bool, u64);
-
-fn key(file: &ParquetFile) -> Key {
-    (file.id, file.pseudonymised, file.bytes)
+    files: Mutex<HashMap<files::Key, Arc<Counts>>>,
 }
 
 /// What is asked for.
@@ -77,7 +64,7 @@ impl Tally {
     /// [`QueryError::Records`] when the folder or a segment cannot be read.
     pub fn over(&self, span: Span, step: u64) -> Result<BTreeMap<u64, Count>, QueryError> {
         let mut all: BTreeMap<u64, Count> = BTreeMap::new();
-        for counts in self.gather(&[], step.max(1), span)? {
+        for counts in self.gather(&Wanted { step: step.max(1), ..Wanted::NOTHING }, span)? {
             for (at, count) in &counts.steps {
                 all.entry(at / step.max(1) * step).or_default().add(*count);
             }
@@ -106,7 +93,7 @@ impl Tally {
         span: Span,
         each: &mut dyn FnMut(u64, &str, Count),
     ) -> Result<(), QueryError> {
-        for counts in self.gather(&[by], MINUTE, span)? {
+        for counts in self.gather(&Wanted { by: &[by], ..Wanted::NOTHING }, span)? {
             for hour in &counts.hours {
                 for (key, count) in &hour.by[by as usize] {
                     each(hour.at, key, *count);
@@ -114,6 +101,19 @@ impl Tally {
             }
         }
         Ok(())
+    }
+
+    /// Callers: of each file those that stand out in it, so that of others, and of calls in
+    /// other files, some are missing.
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn callers(&self, span: Span) -> Result<Callers, QueryError> {
+        let mut all = Callers::default();
+        for counts in self.gather(&Wanted { callers: true, ..Wanted::NOTHING }, span)? {
+            all.merge(&counts.callers);
+        }
+        Ok(all)
     }
 
     /// Counts whole files that were not counted yet, the latest first, and forgets those of
@@ -125,7 +125,7 @@ impl Tally {
         let listing = files::list(&self.folder)?;
         let calls = || listing.files.iter().rev().filter(|file| file.kind == Kind::Calls);
         {
-            let there: std::collections::HashSet<Key> = calls().map(key).collect();
+            let there: HashSet<files::Key> = calls().map(ParquetFile::key).collect();
             self.known().retain(|key, _| there.contains(key));
         }
         let mut counted = 0;
@@ -133,7 +133,7 @@ impl Tally {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            if self.known().contains_key(&key(file)) {
+            if self.known().contains_key(&file.key()) {
                 continue;
             }
             match self.whole(file, None) {
@@ -145,39 +145,25 @@ impl Tally {
         Ok(counted)
     }
 
-    /// Counts what is new, again and again until told to stop.
-    pub fn follow(&self, stop: &AtomicBool) {
-        stand_back();
-        while !stop.load(Ordering::Relaxed) {
-            if let Err(error) = self.keep(stop) {
-                log::warn!("calls are not counted: {error}");
-            }
-            let next = Instant::now() + EVERY;
-            while Instant::now() < next && !stop.load(Ordering::Relaxed) {
-                thread::sleep(LOOK);
-            }
-        }
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<Counts>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<files::Key, Arc<Counts>>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The counts of a whole file.
     fn whole(&self, file: &ParquetFile, deadline: Option<Instant>) -> Result<Arc<Counts>, Stopped> {
-        if let Some(counts) = self.known().get(&key(file)) {
+        if let Some(counts) = self.known().get(&file.key()) {
             return Ok(Arc::clone(counts));
         }
         let wanted = Wanted { deadline, ..Wanted::ALL };
         let counts = Arc::new(Counts::of_file(&file.path, &wanted)?);
-        self.known().insert(key(file), Arc::clone(&counts));
+        self.known().insert(file.key(), Arc::clone(&counts));
         Ok(counts)
     }
 
     /// The counts of all that lies in a time.
-    fn gather(&self, by: &[By], step: u64, span: Span) -> Result<Vec<Arc<Counts>>, QueryError> {
+    fn gather(&self, wanted: &Wanted<'_>, span: Span) -> Result<Vec<Arc<Counts>>, QueryError> {
         let deadline = span.time.and_then(|time| Instant::now().checked_add(time));
-        let wanted = Wanted { span: [span.since, span.until], by, step, deadline };
+        let wanted = Wanted { span: [span.since, span.until], deadline, ..*wanted };
         let mut tries = 0;
         loop {
             let listing = files::list(&self.folder)?;

@@ -280,6 +280,8 @@ export interface Sheet {
   places?: Counted[];
   joined_from?: string[];
   cases?: string[];
+  /** Since when calls of the profile, and others' of its numbers and accounts, were looked at. */
+  looked?: { all: boolean; calls_since: string; others_since: string };
   graph: { nodes: GraphNode[]; edges: GraphEdge[] };
 }
 

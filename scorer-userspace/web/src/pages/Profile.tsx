@@ -15,8 +15,14 @@ import { CaseDialog, ListDialog } from "../parts/dialogs";
 import { Graph } from "../parts/Graph";
 import { levelOf, Timeline } from "../parts/Timeline";
 
+/** Seconds that older calls may take. */
+const FURTHER = 60;
+
 export function Profile({ id }: { id: string }): JSX.Element {
-  const sheet = useLoad<Sheet>((signal) => get(`profiles/${part(id)}`, {}, signal), [id]);
+  // Whose older calls were asked for.
+  const [further, setFurther] = useState<string | null>(null);
+  const wait = further === id ? FURTHER : undefined;
+  const sheet = useLoad<Sheet>((signal) => get(`profiles/${part(id)}`, { wait }, signal), [id, wait]);
   const [open, setOpen] = useState<"case" | "deny" | null>(null);
   const me = useMe();
   return (
@@ -42,6 +48,19 @@ export function Profile({ id }: { id: string }): JSX.Element {
                   </div>
                   {(data.joined_from?.length ?? 0) > 0 && (
                     <div class="dim">joined from {data.joined_from?.join(", ")}</div>
+                  )}
+                  {data.looked && !data.looked.all && (
+                    <div class="dim">
+                      Its calls since {time(data.looked.calls_since, true)}, others' since{" "}
+                      {time(data.looked.others_since, true)}.{" "}
+                      {wait ? (
+                        "Older ones take too long."
+                      ) : (
+                        <button type="button" class="link" onClick={() => setFurther(id)}>
+                          Look further back
+                        </button>
+                      )}
+                    </div>
                   )}
                   <span class="tags">
                     {data.cases?.map((name) => (
