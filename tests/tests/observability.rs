@@ -199,7 +199,7 @@ fn a_real_prometheus_understands_it_all() {
         let rules = ask("/api/v1/rules");
         let groups = rules["data"]["groups"].as_array().expect("groups");
         let rules: Vec<_> = groups.iter().filter_map(|group| group["rules"].as_array()).flatten().collect();
-        assert_eq!(rules.len(), 17);
+        assert_eq!(rules.len(), 20);
         for rule in rules {
             assert_eq!(rule["health"], "ok", "{rule}");
             assert_ne!(rule["state"], "firing", "{rule}");
