@@ -124,3 +124,19 @@ impl Sink for Interface {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Interface, InterfaceError};
+
+    #[test]
+    fn real_cards_are_refused() {
+        for driver in ["ixgbe", "virtio_net", "bridge", "nothing known"] {
+            let refused = Interface::open("lo", driver, 1.0).expect_err(driver);
+            assert!(matches!(refused, InterfaceError::NotALab { .. }), "{refused}");
+            assert!(refused.to_string().contains(driver), "{refused}");
+        }
+        let unknown = Interface::open("nowhere0", "veth", 1.0).expect_err("there is none");
+        assert!(matches!(unknown, InterfaceError::Unknown(_)), "{unknown}");
+    }
+}

@@ -19,7 +19,7 @@ use super::{
     random::{Stream, stream},
     world::TRUNKS,
 };
-use crate::time::Timestamp;
+use crate::tap::wall;
 
 /// T1 of RFC 3261.
 const T1: Duration = Duration::from_millis(500);
@@ -177,9 +177,10 @@ impl Uac {
             }
             if next_timer.is_some_and(|timer| timer <= now) {
                 self.timer()?;
-            } else if let Some((time, mut spec)) = call.take() {
+            } else if let Some((_, mut spec)) = call.take() {
                 (spec.from.address, spec.from.nat, spec.from.relayed) = (own, own.ip(), false);
-                let invite = writer.write(&source.world, &spec, Timestamp(time), &mut random);
+                // What is signed and dated is of now, at whatever speed the simulation goes.
+                let invite = writer.write(&source.world, &spec, wall(), &mut random);
                 self.begin(&spec, invite, &source, &mut random, label)?;
                 call = source.next();
             }
