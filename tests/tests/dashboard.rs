@@ -71,17 +71,25 @@ fn configured(folder: &Path) -> String {
     path("scorer.toml")
 }
 
-/// Some hours of simulated calls, recorded as if they had come lately.
+/// Simulated calls, recorded as if they had come lately: some weeks of few, and hours of many.
 fn recorded(folder: &Path, config: &str) {
     let path = |name: &str| folder.join(name).display().to_string();
     let (mix, capture) = (path("mix.toml"), path("calls.pcap"));
-    // One call in six seconds: 3,000 end minutes ago. None may be later than what comes in live.
-    let start = (jiff::Timestamp::now() - Duration::from_mins(310)).strftime("%FT%TZ");
-    let text =
-        format!("start = \"{start}\"\ncalls_per_second = 0.17\nhours = false\nfraud = 0.08\n");
-    fs::write(&mix, text).expect("written");
-    good(&["simulate", "--calls", "3000", "--seed", "9", "--mix", &mix, "--out", &capture]);
-    good(&["replay", "--config", config, "--records", &path("records"), &capture]);
+    // The hours' calls, one in six seconds, end minutes ago, the weeks' before these. None may
+    // be later than what comes in live.
+    for (calls, seed, before, rate) in [
+        ("2300", "8", Duration::from_hours(28 * 24), 0.001),
+        ("3000", "9", Duration::from_mins(310), 0.17),
+    ] {
+        let start = (jiff::Timestamp::now() - before).strftime("%FT%TZ");
+        // Numbers that are nobody's: pictures are taken.
+        let text = format!(
+            "start = \"{start}\"\ncalls_per_second = {rate}\nhours = false\nfraud = 0.08\ndrama = true\n"
+        );
+        fs::write(&mix, text).expect("written");
+        good(&["simulate", "--calls", calls, "--seed", seed, "--mix", &mix, "--out", &capture]);
+        good(&["replay", "--config", config, "--records", &path("records"), &capture]);
+    }
 }
 
 /// Whether the API answers, asked from within the lab.
@@ -129,8 +137,11 @@ fn every_page_beside_a_live_tap() {
     let _answering = quiet(answering.args(["-sn", "uas", "-i", EDGE, "-p", "5060", "-nostdin"]));
     let mut calling = lab.carrier(scorer::binary());
     calling.args(["simulate", "--to", &format!("{EDGE}:5060"), "--from", &format!("{CARRIER}:0")]);
+    let mix = folder.path().join("live.toml");
+    fs::write(&mix, "drama = true\n").expect("written");
     // More than the tests take; ended with them.
-    let _calling = quiet(calling.args(["--calls", "100000", "--seed", "10", "--speed", "0.2"]));
+    calling.args(["--calls", "100000", "--seed", "10", "--speed", "0.2", "--mix"]).arg(&mix);
+    let _calling = quiet(&mut calling);
 
     let mut node = lab.edge("node");
     node.args(["--test", "--test-concurrency=1", "tests/"]).current_dir(&web);
