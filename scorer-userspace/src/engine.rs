@@ -23,7 +23,8 @@ use crate::{
     features::{self, Call, Parts, Traits, Vector, id},
     geo::{self, Located},
     history::{
-        CallFact, CallKeys, Change, Event, Fact, History, HistoryConfig, Mark, Merged, Recall, Seen,
+        CallFact, CallKeys, Change, Event, Fact, History, HistoryConfig, Mark, Merged, Recall,
+        Ringing, Seen,
     },
     lists::{Hits, List, ListSet, Query},
     model::{self, Day, Drift, InUse, Model},
@@ -181,6 +182,7 @@ impl Engine {
                 features: [f32::NAN; features::COUNT],
                 contributions: [0.0; features::COUNT],
                 changes: Vec::with_capacity(CHANGES),
+                ringing: Vec::with_capacity(CHANGES),
                 facts: config.history.shared.map(|_| Vec::with_capacity(FACTS)),
                 now: Timestamp(0),
                 stats: EngineStats::default(),
@@ -206,6 +208,11 @@ impl Engine {
     /// How calls went on since this was last asked for; of more than 256 the first.
     pub fn changes(&mut self) -> impl Iterator<Item = Change> {
         self.scorer.changes.drain(..)
+    }
+
+    /// Calls that ring, since this was last asked for; of more than 256 the first.
+    pub fn ringing(&mut self) -> impl Iterator<Item = Ringing> {
+        self.scorer.ringing.drain(..)
     }
 
     /// What other hosts of a cluster shall count, since this was last asked for; nothing
@@ -366,6 +373,7 @@ struct Scorer {
     features: Vector,
     contributions: Vector,
     changes: Vec<Change>,
+    ringing: Vec<Ringing>,
     /// For the other hosts of a cluster, where there is one.
     facts: Option<Vec<Fact>>,
     /// Time of the last call, packets' time.
@@ -439,6 +447,11 @@ impl Scorer {
             && self.changes.len() < CHANGES
         {
             self.changes.push(change);
+        }
+        if let Some(ringing) = taken.ringing
+            && self.ringing.len() < CHANGES
+        {
+            self.ringing.push(ringing);
         }
         if let Some(ended) = taken.counted {
             self.tell(Fact::Ended(ended));

@@ -840,8 +840,10 @@ fn live_calls_are_streamed_remembered_and_labelled() {
     assert_eq!(text(&shown, "network_number"), "+44********77");
     let rates = full.next("rates");
     assert!(rates["calls_per_min"].as_u64().is_some_and(|calls| calls >= 1), "{rates}");
-    let ringing = udp4(&reply("live-1", "486 Busy Here"), 5060);
-    lab.send(&[ringing]);
+    // It rings, twice, which is no outcome; then it is refused.
+    for status in ["100 Trying", "180 Ringing", "183 Session Progress", "486 Busy Here"] {
+        lab.send(&[udp4(&reply("live-1", status), 5060)]);
+    }
     let update = full.next("update");
     assert_eq!((&update["call"], &update["code"]), (&call["call"], &json!(486)));
     // A filter lets nothing else through.
@@ -861,7 +863,9 @@ fn live_calls_are_streamed_remembered_and_labelled() {
         (&detail["outcome"], &detail["message_available"]),
         (&json!("rejected"), &json!(true))
     );
-    assert_eq!(detail["ladder"][1]["what"], "486");
+    let ladder = detail["ladder"].as_array().expect("messages");
+    let messages: Vec<_> = ladder.iter().map(|message| text(message, "what")).collect();
+    assert_eq!(messages, ["INVITE", "180", "486"]);
     let headers = detail["headers"].as_array().expect("headers");
     let asserted = headers.iter().find(|h| h["name"] == "P-Asserted-Identity").expect("it");
     assert!(text(asserted, "value").contains("+441632960777"));

@@ -25,8 +25,8 @@ pub(super) struct Header {
     odd: Option<String>,
 }
 
-/// The messages of a call, as its outcomes tell: the INVITE, the final response, and how
-/// it ended. Provisional responses are not recorded.
+/// The messages of a call, as its outcomes tell: the INVITE, that it rings (of calls in
+/// memory: it is not recorded), the final response, and how it ended.
 pub(super) fn steps(invite: &str, steps: &[(Timestamp, Outcome)]) -> Vec<Value> {
     let mut ladder = vec![json!({"ts": invite, "from": "caller", "what": "INVITE"})];
     for (ts, outcome) in steps {

@@ -124,6 +124,17 @@ pub struct Change {
     pub duration: f32,
 }
 
+/// The callee's side has said that the call goes forward: no outcome, and not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ringing {
+    /// Key of the call attempt, as its verdict has it.
+    pub call: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The first provisional response but 100, such as 180 or 183.
+    pub code: u16,
+}
+
 /// What became of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Taken {
@@ -133,6 +144,14 @@ pub struct Taken {
     pub change: Option<Change>,
     /// What was counted of it.
     pub counted: Option<EndedFact>,
+    /// That it rings, when it is first said.
+    pub ringing: Option<Ringing>,
+}
+
+impl Taken {
+    const fn nothing(known: bool) -> Self {
+        Self { known, change: None, counted: None, ringing: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +197,8 @@ impl Aged for Dialog {
 const NEW_PARTNER: u32 = 0x100;
 /// The call counts by what another host tells of it.
 const ELSEWHERE: u32 = 0x1_0000;
+/// A provisional response has come.
+const RINGING: u32 = 0x2_0000;
 
 impl Dialog {
     fn state(&self) -> State {
@@ -272,7 +293,7 @@ impl History {
     /// Takes what happens to a known call.
     pub fn event(&mut self, dialog: u64, event: Event, now: Timestamp) -> Taken {
         let Some(known) = self.dialogs.get(dialog) else {
-            return Taken { known: false, change: None, counted: None };
+            return Taken::nothing(false);
         };
         known.last = known.last.max(now.0);
         let since = |time: u64| now.seconds_since(Timestamp(time));
@@ -306,7 +327,14 @@ impl History {
                     (Progress::Completed, 200, Some(Outcome::Over))
                 }
             }
-            _ => return Taken { known: true, change: None, counted: None },
+            (State::Trying, Event::Response(code @ 101..200)) if known.state & RINGING == 0 => {
+                known.state |= RINGING;
+                let known = *known;
+                let call = self.attempt_key(dialog, known.from_tag, known.cseq);
+                let ringing = Some(Ringing { call, at: now, code });
+                return Taken { ringing, ..Taken::nothing(true) };
+            }
+            _ => return Taken::nothing(true),
         };
         let known = *known;
         let counted = outcome.filter(|_| known.is_own()).map(|outcome| {
@@ -324,7 +352,7 @@ impl History {
         let call = self.attempt_key(dialog, known.from_tag, known.cseq);
         let (setup, duration) = (setup as f32, duration as f32);
         let change = Some(Change { call, at: now, progress, code, setup, duration });
-        Taken { known: true, change, counted }
+        Taken { change, counted, ..Taken::nothing(true) }
     }
 
     /// Key of a call attempt: of its Call-ID, From tag and CSeq number.

@@ -34,7 +34,7 @@ use small::Small;
 use table::{Aged, Table};
 
 pub use decay::HALF_LIVES;
-pub use dialog::{Change, Event, Progress, Seen, Taken};
+pub use dialog::{Change, Event, Progress, Ringing, Seen, Taken};
 pub use entry::Known;
 pub(crate) use entry::Outcome;
 pub use facts::{CallFact, EndedFact, Fact, LabelFact, Merged};

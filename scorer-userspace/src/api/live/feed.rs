@@ -6,7 +6,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{engine::Assessment, history::Change, records::Slot, verdict::recent::Bell};
+use crate::{
+    engine::Assessment,
+    history::{Change, Ringing},
+    records::Slot,
+    verdict::recent::Bell,
+};
 
 /// Calls under way at most; each takes some 11 kB.
 const QUEUE: usize = 1_024;
@@ -31,12 +36,19 @@ impl Seen {
     }
 }
 
+/// How calls went on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    Change(Change),
+    Ringing(Ringing),
+}
+
 /// The scoring thread's end.
 #[derive(Debug)]
 pub struct Feed {
     full: rtrb::Producer<Box<Seen>>,
     free: rtrb::Consumer<Box<Seen>>,
-    changes: rtrb::Producer<Change>,
+    changes: rtrb::Producer<News>,
     dropped: Arc<AtomicU64>,
     bell: Arc<Bell>,
 }
@@ -46,7 +58,7 @@ pub struct Feed {
 pub struct Mail {
     full: rtrb::Consumer<Box<Seen>>,
     free: rtrb::Producer<Box<Seen>>,
-    changes: rtrb::Consumer<Change>,
+    changes: rtrb::Consumer<News>,
     dropped: Arc<AtomicU64>,
     bell: Arc<Bell>,
 }
@@ -84,7 +96,16 @@ impl Feed {
 
     /// Hands over how a call went on.
     pub fn change(&mut self, change: Change) {
-        if self.changes.push(change).is_err() {
+        self.news(News::Change(change));
+    }
+
+    /// Hands over that a call rings.
+    pub fn ringing(&mut self, ringing: Ringing) {
+        self.news(News::Ringing(ringing));
+    }
+
+    fn news(&mut self, news: News) {
+        if self.changes.push(news).is_err() {
             self.drop_one();
         }
         self.bell.ring();
@@ -111,8 +132,8 @@ impl Mail {
         Some(seen)
     }
 
-    /// The next change.
-    pub(super) fn change(&mut self) -> Option<Change> {
+    /// How a call went on.
+    pub(super) fn news(&mut self) -> Option<News> {
         self.changes.pop().ok()
     }
 

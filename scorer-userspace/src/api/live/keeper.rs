@@ -9,10 +9,10 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Event, Live, Mail, Rates, Update, memory::Step};
+use super::{Event, Live, Mail, Rates, Update, feed::News, memory::Step};
 use crate::{
     api::item::{Item, Outcome, hex},
-    history::{Change, Progress},
+    history::{Change, Progress, Ringing},
     tap::wall,
     time::Timestamp,
 };
@@ -54,10 +54,15 @@ pub(in crate::api) fn run(mut mail: Mail, live: &Live) {
                 busy = true;
                 counts.call(&seen.slot);
                 live.call(&Arc::new(*seen));
-            } else if let Some(change) = mail.change() {
+            } else if let Some(news) = mail.news() {
                 busy = true;
-                counts.change(&change);
-                live.change(&change);
+                match news {
+                    News::Change(change) => {
+                        counts.change(&change);
+                        live.change(&change);
+                    }
+                    News::Ringing(ringing) => live.ringing(ringing),
+                }
             } else {
                 break;
             }
@@ -153,7 +158,17 @@ impl From<&Change> for Outcome {
     }
 }
 
+/// How a step is told that is no outcome.
+pub(super) const RINGING: &str = "ringing";
+
 impl Live {
+    /// For the ladder of a call's messages; nobody is told.
+    fn ringing(&self, ringing: Ringing) {
+        let Ringing { call, at, code } = ringing;
+        let outcome = Outcome { outcome: RINGING.into(), code: Some(code), ..Outcome::default() };
+        self.memory().step(call, Step { ts: at, outcome });
+    }
+
     fn call(&self, seen: &Arc<super::Seen>) {
         self.memory().add(Arc::clone(seen));
         // Items are made for those who listen.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{super::item::Outcome, Seen};
+use super::{super::item::Outcome, Seen, keeper::RINGING};
 use crate::{
     records::{Slot, Text},
     time::Timestamp,
@@ -28,6 +28,14 @@ pub(in crate::api) struct Step {
 pub(in crate::api) struct Kept {
     pub(in crate::api) seen: Arc<Seen>,
     pub(in crate::api) steps: Vec<Step>,
+}
+
+impl Kept {
+    /// How the call went on, as far as it has come.
+    pub(in crate::api) fn outcome(&self) -> Option<&Outcome> {
+        let steps = self.steps.iter().rev().map(|step| &step.outcome);
+        steps.into_iter().find(|outcome| outcome.outcome != RINGING)
+    }
 }
 
 /// See the module.

@@ -281,8 +281,8 @@ pub(in crate::api) async fn label(api: &Arc<Api>, items: &mut [Item]) -> Result<
 /// A call in memory, as far as it has come.
 pub(in crate::api) fn item_of(kept: &Kept) -> Item {
     let mut item = Item::from(&*kept.seen.slot);
-    if let Some(step) = kept.steps.last() {
-        item.went(&step.outcome);
+    if let Some(outcome) = kept.outcome() {
+        item.went(outcome);
     }
     item
 }

@@ -145,6 +145,11 @@ impl Out {
                 feed.change(change);
             }
         }
+        for ringing in engine.ringing() {
+            if let Some(feed) = feed {
+                feed.ringing(ringing);
+            }
+        }
     }
 }
 
