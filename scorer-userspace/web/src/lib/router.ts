@@ -43,6 +43,8 @@ export function usePlace(): Place {
   useEffect(() => {
     const changed = (): void => setPlace(read(location.hash));
     addEventListener("hashchange", changed);
+    // It may have changed since it was read.
+    changed();
     return () => removeEventListener("hashchange", changed);
   }, []);
   return place;
