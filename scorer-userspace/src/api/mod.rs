@@ -78,8 +78,8 @@ struct Api {
 /// All routes.
 fn router(api: &Arc<Api>) -> Router {
     use routes::{
-        audit, calls, cases, consortium, gate, labels, lists, me, models, policy, profiles,
-        reports, stream, system, trends,
+        audit, callers, calls, cases, consortium, gate, labels, lists, me, models, policy,
+        profiles, reports, stream, system, trends,
     };
     let mut v1 = Router::new()
         .route("/v1/me", get(me::me))
@@ -94,7 +94,7 @@ fn router(api: &Arc<Api>) -> Router {
         .route("/v1/lists/{list}/{kind}/{value}", delete(lists::remove))
         .route("/v1/cases", get(cases::list).post(cases::open))
         .route("/v1/cases/{name}", get(cases::one).patch(cases::patch))
-        .route("/v1/profiles", get(profiles::list))
+        .route("/v1/profiles", get(callers::list))
         .route("/v1/profiles/{who}", get(profiles::one))
         .route("/v1/policy", get(policy::show))
         .route("/v1/policy/simulate", post(policy::simulate))

@@ -165,7 +165,7 @@ impl Iterator for Rows {
 }
 
 /// Reads of a file what may be damaged: then its decoder fails, or panics.
-fn guarded<T, E: std::fmt::Display>(
+pub(super) fn guarded<T, E: std::fmt::Display>(
     path: &Path,
     read: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, RecordsError> {

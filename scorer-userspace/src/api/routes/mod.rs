@@ -1,6 +1,7 @@
 //! What can be asked, a file a subject.
 
 pub(super) mod audit;
+pub(super) mod callers;
 pub(super) mod calls;
 pub(super) mod cases;
 pub(super) mod consortium;

@@ -25,7 +25,7 @@ use super::super::{
     RecordsError,
     columns::CALLS,
     files::{self, ParquetFile},
-    parquet_file::{FALSE_POSITIVES, Rows},
+    parquet_file::{FALSE_POSITIVES, Rows, guarded},
 };
 
 /// Bytes of filters that are kept at most; files for which there is no room are opened.
@@ -103,20 +103,8 @@ impl Sieve {
 
 impl Filters {
     fn read(path: &Path) -> Result<Self, RecordsError> {
-        let failed = RecordsError::parquet(path);
         let file = File::open(path).map_err(RecordsError::io("open", path))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(&failed)?;
-        let mut columns = Vec::new();
-        for column in CALLS.iter().filter(|column| column.bloom) {
-            let schema = builder.parquet_schema();
-            let is = |at: &usize| schema.column(*at).name() == column.name;
-            let Some(at) = (0..schema.num_columns()).find(is) else { continue };
-            let groups = 0..builder.metadata().num_row_groups();
-            let filters = groups.map(|group| builder.get_row_group_column_bloom_filter(group, at));
-            // Of an older version some may have none.
-            let filters: Option<Vec<Sbbf>> = filters.collect::<Result<_, _>>().map_err(&failed)?;
-            columns.extend(filters.map(|filters| (column.name, filters)));
-        }
+        let mut columns = guarded(path, || of_keys(file))?;
         columns.push((CALL, of_calls(path)?));
         Ok(Self { columns })
     }
@@ -175,6 +163,23 @@ fn tells(filter: &Expr) -> bool {
     filter.column_refs().iter().any(|column| {
         column.name == CALL || CALLS.iter().any(|known| known.bloom && known.name == column.name)
     })
+}
+
+/// The filters that stand in a file, by column.
+fn of_keys(file: File) -> parquet::errors::Result<Vec<(&'static str, Vec<Sbbf>)>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let mut columns = Vec::new();
+    for column in CALLS.iter().filter(|column| column.bloom) {
+        let schema = builder.parquet_schema();
+        let is = |at: &usize| schema.column(*at).name() == column.name;
+        let Some(at) = (0..schema.num_columns()).find(is) else { continue };
+        let groups = 0..builder.metadata().num_row_groups();
+        let filters = groups.map(|group| builder.get_row_group_column_bloom_filter(group, at));
+        // Of an older version some may have none.
+        let filters: Option<Vec<Sbbf>> = filters.collect::<Result<_, _>>()?;
+        columns.extend(filters.map(|filters| (column.name, filters)));
+    }
+    Ok(columns)
 }
 
 /// A filter of the keys of a file.
