@@ -287,7 +287,7 @@ fn pages_filters_and_reports_tell_what_is_recorded() {
         let rows = pages(&client, &format!("/v1/profiles?since=2020-01-01&order={order}&limit=60"));
         assert_eq!(rows.len(), profiles.len());
         let key = |row: &Value| (row[name].as_u64(), row[name].to_string());
-        assert!(rows.windows(2).all(|two| key(&two[0]).0 >= key(&two[1]).0));
+        assert!(rows.windows(2).all(|two| key(&two[0]) >= key(&two[1])), "{rows:?}");
     }
     // By its id, by how that begins, by a number of it.
     let id_of_most = text(most, "profile");

@@ -393,7 +393,20 @@ mod tests {
             [(super::VALUE, 131_072.0), (super::SECONDS, 8_192.0), (super::GIST, 1_024.0)]
         {
             let brief = |value| super::brief(value, lost);
-            for value in [0.0, 1.0, -1.0, 0.1, 0.37, 1e-30, 12_345.678, f32::MAX, f32::MIN] {
+            for value in [
+                0.0,
+                -0.0,
+                1.0,
+                -1.0,
+                0.1,
+                0.37,
+                -123.456,
+                1e-30,
+                12_345.678,
+                3.4e38,
+                f32::MAX,
+                f32::MIN,
+            ] {
                 assert!((brief(value) - value).abs() <= value.abs() / part, "{value} {lost}");
             }
             assert!(brief(f32::NAN).is_nan());
