@@ -481,12 +481,13 @@ impl Scorer {
         // A reload may come between two calls, not within one.
         let env = Arc::clone(&self.env);
         let parts = Parts::of(message, to, env.home_country);
-        let history = &mut self.history;
+        let history = &self.history;
         // Without a Call-ID every message stands for itself.
         let dialog = match message.call_id() {
             Some(_) => dialog,
             None => history.join(history.address_key(meta.source.ip()), meta.timestamp.0 | 1),
         };
+        // What is cold in the caches comes while the header is read; the rest below.
         let who = who_keys(history, &parts, meta);
         history.prefetch(dialog, &who);
         let mut call = Call {

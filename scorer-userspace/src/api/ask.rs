@@ -147,6 +147,14 @@ fn parsed<T: DeserializeOwned>(lines: &[u8]) -> Result<Vec<T>, Problem> {
         .map_err(|error| Problem::internal(&error))
 }
 
+/// How long a call's outcome may come after it.
+const TALK: Duration = Duration::from_hours(24);
+
+/// By when the outcome of a call of a time has come; no later than a record can tell.
+pub(super) fn talked(call: Timestamp) -> Timestamp {
+    call.plus(TALK).min(Timestamp(i64::MAX as u64))
+}
+
 /// A time as it stands in SQL.
 pub(super) fn in_sql(time: Timestamp) -> String {
     format!("TIMESTAMP '{time}'")

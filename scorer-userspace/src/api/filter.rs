@@ -2,7 +2,13 @@
 
 use scorer_common::verdict::{Action, Level, Tag};
 
-use super::{access::Role, ask::in_sql, extract::Asked, item::Item, problem::Problem};
+use super::{
+    access::Role,
+    ask::{in_sql, talked},
+    extract::Asked,
+    item::Item,
+    problem::Problem,
+};
 use crate::{
     history::Progress,
     number,
@@ -15,8 +21,6 @@ use crate::{
 
 /// Longest text that is looked for, bytes.
 const LONGEST: usize = 512;
-/// How long a call's outcome may come after it.
-const TALK: u64 = 24 * 3_600 * 1_000_000_000;
 
 /// Parameters that choose calls; each narrows.
 #[derive(Clone, Debug, Default)]
@@ -248,7 +252,7 @@ impl Chosen {
             all.push(format!(
                 "call IN (SELECT call FROM outcomes WHERE ts >= {} AND ts < {} AND outcome = {})",
                 in_sql(since),
-                in_sql(Timestamp(until.0.saturating_add(TALK).min(i64::MAX as u64))),
+                in_sql(talked(until)),
                 quoted(outcome)
             ));
         }

@@ -59,7 +59,7 @@ struct Api {
     config: Config,
     about: About,
     access: Access,
-    records: Option<Questions>,
+    records: Option<Arc<Questions>>,
     live: Option<Live>,
     /// Labels' file.
     labels: Option<PathBuf>,

@@ -176,7 +176,7 @@ impl Server {
                     time: Some(api_config.query_time),
                     memory: api_config.query_memory,
                 };
-                Some(Questions::new(store, api_config.queries, limits))
+                Some(Arc::new(Questions::new(store, api_config.queries, limits)))
             }
             None => None,
         };
@@ -229,14 +229,9 @@ impl Server {
             )?;
         }
         let counting = Arc::new(AtomicBool::new(false));
-        if api.records.is_some() {
-            let (at, stop) = (Arc::clone(&api), Arc::clone(&counting));
-            let follow = move || {
-                if let Some(records) = &at.records {
-                    records.follow(&stop);
-                }
-            };
-            spawn("api-records", Box::new(follow))?;
+        if let Some(records) = &api.records {
+            let (records, stop) = (Arc::clone(records), Arc::clone(&counting));
+            spawn("api-records", Box::new(move || records.follow(&stop)))?;
         }
         let (stop, stopped) = oneshot::channel();
         spawn(

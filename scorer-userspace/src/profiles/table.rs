@@ -204,7 +204,7 @@ impl Profiles {
         }
     }
 
-    /// Looks for the profile of a call. Changes nothing: it may be a retransmission.
+    /// Looks for the profile of a call. Counts nothing: it may be a retransmission.
     pub fn find(&mut self, evidence: &Evidence, now: Timestamp) -> Found {
         self.look(evidence, seconds(now));
         let known = &self.known;

@@ -33,8 +33,8 @@ pub(in crate::api) struct Kept {
 impl Kept {
     /// How the call went on, as far as it has come.
     pub(in crate::api) fn outcome(&self) -> Option<&Outcome> {
-        let steps = self.steps.iter().rev().map(|step| &step.outcome);
-        steps.into_iter().find(|outcome| outcome.outcome != RINGING)
+        let mut latest = self.steps.iter().rev().map(|step| &step.outcome);
+        latest.find(|outcome| outcome.outcome != RINGING)
     }
 }
 

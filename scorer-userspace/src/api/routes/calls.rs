@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::super::{
     Api,
     access::{Principal, Role, Viewer},
-    ask::{Questions, in_sql},
+    ask::{Questions, in_sql, talked},
     extract::{Asked, Named},
     filter::{Chosen, Filter},
     item::{COLUMNS, Item, Outcome, Row},
@@ -37,9 +37,8 @@ use crate::{
 
 /// After this long a page is given out with what was found, and where to go on.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// How long a call's outcome may come after it, and mostly does.
-const TALK: u64 = 24 * SHORT_TALK;
-const SHORT_TALK: u64 = 3_600 * 1_000_000_000;
+/// How long a call's outcome mostly comes after it.
+const SHORT_TALK: Duration = Duration::from_hours(1);
 /// Steps of a call that are told.
 const STEPS: usize = 16;
 
@@ -115,6 +114,13 @@ async fn stored(
     let windows = records.work(move |store, _| store.windows(since, until)).await?;
     let (mut items, mut next) = (Vec::new(), None);
     for (at, window) in windows.iter().enumerate() {
+        let left = PATIENCE.saturating_sub(started.elapsed());
+        // The first part, however late it is: else nobody would come further.
+        let haste = at > 0;
+        if haste && left.is_zero() {
+            next = Some(Behind { ts: window[1], call: 0 });
+            break;
+        }
         let mut conditions = chosen.conditions(records.store(), role, *window)?;
         if let Some(Behind { ts, call }) = behind
             && window[1] > ts
@@ -129,15 +135,14 @@ async fn stored(
              ORDER BY ts DESC, call DESC LIMIT {wanted}",
             conditions.join(" AND ")
         );
-        let keys: Vec<Key> = if at == 0 {
-            records.rows(sql).await?
-        } else {
-            let left = PATIENCE.saturating_sub(started.elapsed());
+        let keys: Vec<Key> = if haste {
             let Some(keys) = records.rows_within(sql, left).await? else {
                 next = Some(Behind { ts: window[1], call: 0 });
                 break;
             };
             keys
+        } else {
+            records.rows(sql).await?
         };
         let full = keys.len() == wanted;
         let last = keys.last().map(|key| Behind { ts: Timestamp(key.ts), call: key.call });
@@ -154,10 +159,6 @@ async fn stored(
         if full {
             // Some fell out by their outcome.
             next = last;
-            break;
-        }
-        if started.elapsed() > PATIENCE && at + 1 < windows.len() {
-            next = Some(Behind { ts: window[0], call: 0 });
             break;
         }
     }
@@ -227,15 +228,14 @@ async fn outcomes(
     calls: &[u64],
 ) -> Result<HashMap<u64, Outcome>, Problem> {
     let mut known = HashMap::new();
-    let mut since = first;
-    for talk in [SHORT_TALK, TALK] {
+    let (last, mut since) = (Timestamp(last), Timestamp(first));
+    for until in [last.plus(SHORT_TALK).min(talked(last)), talked(last)] {
         let over = |call: &&u64| known.get(*call).is_some_and(Outcome::is_end);
         let open: Vec<_> = calls.iter().filter(|call| !over(call)).collect();
         if open.is_empty() {
             break;
         }
         let open: Vec<_> = open.into_iter().map(u64::to_string).collect();
-        let until = last.saturating_add(talk).min(i64::MAX as u64);
         for went in steps(records, [since, until], &open.join(", ")).await? {
             known.insert(went.call, went.outcome);
         }
@@ -247,15 +247,15 @@ async fn outcomes(
 /// How calls went on in a time, in its order; `calls` are keys as a list in SQL.
 async fn steps(
     records: &Questions,
-    [since, until]: [u64; 2],
+    [since, until]: [Timestamp; 2],
     calls: &str,
 ) -> Result<Vec<Went>, Problem> {
     records
         .rows(format!(
             "SELECT CAST(ts AS BIGINT) AS ts, call, outcome, code, setup_s, duration_s \
              FROM outcomes WHERE ts >= {} AND ts < {} AND call IN ({calls}) ORDER BY ts",
-            in_sql(Timestamp(since)),
-            in_sql(Timestamp(until))
+            in_sql(since),
+            in_sql(until)
         ))
         .await
 }
@@ -428,8 +428,8 @@ impl Found {
             let mut items = whole(api, records, vec![Key { ts, call }]).await?;
             let Some(item) = items.pop() else { continue };
             let features = features(records, ts, call).await?;
-            let end = ts.saturating_add(TALK).min(i64::MAX as u64);
-            let mut steps = steps(records, [ts, end], &call.to_string()).await?;
+            let span = [Timestamp(ts), talked(Timestamp(ts))];
+            let mut steps = steps(records, span, &call.to_string()).await?;
             steps.truncate(STEPS);
             let steps = steps.into_iter().map(|went| (Timestamp(went.ts), went.outcome)).collect();
             return Ok(Self { item, features, steps: with_answer(Timestamp(ts), steps) });

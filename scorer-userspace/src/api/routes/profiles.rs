@@ -13,6 +13,7 @@ use super::{
     super::{
         Api,
         access::{Role, Viewer},
+        ask::talked,
         extract::{Asked, Named},
         item::{Item, hex},
         mask,
@@ -46,8 +47,6 @@ const TOLD: usize = 50;
 const POINTS: usize = 1_000;
 /// Numbers, accounts and links in a graph, each.
 const NODES: usize = 40;
-/// How long a call's outcome may come after it.
-const TALK: u64 = 24 * 3_600 * 1_000_000_000;
 
 pub(super) fn no_records() -> Problem {
     Problem::not_found("there are no records: give --records FOLDER or set records.folder")
@@ -216,10 +215,14 @@ fn load(look: &Look<'_>, name: &str, span: [Timestamp; 2]) -> Result<Option<Load
     if let (Some((last, _)), Some((first, _))) = (latest.first(), latest.last()) {
         let keys: Vec<_> = latest.iter().map(|(_, call)| call.to_string()).collect();
         let went = format!("call IN ({})", keys.join(", "));
-        let end = Timestamp(last.0.saturating_add(TALK).min(i64::MAX as u64));
-        store.outcomes([*first, end], &went, &look.some(4 * FOLLOWED), &mut |outcome| {
-            inquiry.went(outcome.call, outcome.outcome);
-        })?;
+        store.outcomes(
+            [*first, talked(*last)],
+            &went,
+            &look.some(4 * FOLLOWED),
+            &mut |outcome| {
+                inquiry.went(outcome.call, outcome.outcome);
+            },
+        )?;
     }
     let looked = [own_looked, others_looked];
     Ok(Some(Loaded { inquiry, profile: asked.profile, others: asked.others, looked }))

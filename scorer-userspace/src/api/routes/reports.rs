@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::{
     Api,
     access::Viewer,
-    ask::{Questions, in_sql},
+    ask::{Questions, in_sql, talked},
     extract::{Asked, Named},
     item::Item,
     problem::Problem,
@@ -29,8 +29,6 @@ use crate::{
 const ROWS: (usize, usize) = (50, 500);
 /// Steps of time in a report at most.
 const STEPS: u64 = 2_000;
-/// How long a call's outcome may come after it.
-const TALK: u64 = 24 * HOUR;
 const HOUR: u64 = 3_600_000_000_000;
 
 /// By what calls are counted.
@@ -233,7 +231,7 @@ async fn outcomes(
         score: u64,
     }
     let (since_sql, until_sql) = (in_sql(since), in_sql(until));
-    let end = in_sql(Timestamp(until.0.saturating_add(TALK).min(i64::MAX as u64)));
+    let end = in_sql(talked(until));
     // Joined here, each side cut to its time, since the other side is smaller.
     let rows: Vec<Row> = records
         .rows(format!(

@@ -19,19 +19,22 @@ use datafusion::{
     common::ScalarValue,
     logical_expr::{BinaryExpr, Expr, Operator, expr::InList},
 };
-use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, bloom_filter::Sbbf};
+use parquet::{
+    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
+    bloom_filter::Sbbf,
+};
 
 use super::super::{
     RecordsError,
     columns::CALLS,
     files::{self, ParquetFile},
-    parquet_file::{FALSE_POSITIVES, Rows, guarded},
+    parquet_file::{FALSE_POSITIVES, guarded},
 };
 
 /// Bytes of filters that are kept at most; files for which there is no room are opened.
 const MOST: usize = 128 << 20;
 /// Rows a filter of keys is made for, at a time.
-const KEYS: u64 = 65_536;
+const KEYS: usize = 65_536;
 const CALL: &str = "call";
 
 /// Filters of the files of a folder, as far as they were read: see [`Self::keep`].
@@ -104,8 +107,36 @@ impl Sieve {
 impl Filters {
     fn read(path: &Path) -> Result<Self, RecordsError> {
         let file = File::open(path).map_err(RecordsError::io("open", path))?;
-        let mut columns = guarded(path, || of_keys(file))?;
-        columns.push((CALL, of_calls(path)?));
+        guarded(path, || Self::of(file))
+    }
+
+    fn of(file: File) -> parquet::errors::Result<Self> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        let mut columns = Vec::new();
+        for column in CALLS.iter().filter(|column| column.bloom) {
+            let schema = builder.parquet_schema();
+            let is = |at: &usize| schema.column(*at).name() == column.name;
+            let Some(at) = (0..schema.num_columns()).find(is) else { continue };
+            let groups = 0..builder.metadata().num_row_groups();
+            let filters = groups.map(|group| builder.get_row_group_column_bloom_filter(group, at));
+            // Of an older version some may have none.
+            let filters: Option<Vec<Sbbf>> = filters.collect::<Result<_, _>>()?;
+            columns.extend(filters.map(|filters| (column.name, filters)));
+        }
+        let only = ProjectionMask::columns(builder.parquet_schema(), [CALL]);
+        let mut filters = Vec::new();
+        for batch in builder.with_projection(only).with_batch_size(KEYS).build()? {
+            let batch = batch?;
+            let keys = batch.column_by_name(CALL);
+            let Some(keys) = keys.and_then(|keys| keys.as_primitive_opt::<UInt64Type>()) else {
+                continue;
+            };
+            let mut filter = Sbbf::new_with_ndv_fpp(KEYS as u64, FALSE_POSITIVES)?;
+            keys.values().iter().for_each(|key| filter.insert(key));
+            filter.fold_to_target_fpp(FALSE_POSITIVES);
+            filters.push(filter);
+        }
+        columns.push((CALL, filters));
         Ok(Self { columns })
     }
 
@@ -163,40 +194,4 @@ fn tells(filter: &Expr) -> bool {
     filter.column_refs().iter().any(|column| {
         column.name == CALL || CALLS.iter().any(|known| known.bloom && known.name == column.name)
     })
-}
-
-/// The filters that stand in a file, by column.
-fn of_keys(file: File) -> parquet::errors::Result<Vec<(&'static str, Vec<Sbbf>)>> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    let mut columns = Vec::new();
-    for column in CALLS.iter().filter(|column| column.bloom) {
-        let schema = builder.parquet_schema();
-        let is = |at: &usize| schema.column(*at).name() == column.name;
-        let Some(at) = (0..schema.num_columns()).find(is) else { continue };
-        let groups = 0..builder.metadata().num_row_groups();
-        let filters = groups.map(|group| builder.get_row_group_column_bloom_filter(group, at));
-        // Of an older version some may have none.
-        let filters: Option<Vec<Sbbf>> = filters.collect::<Result<_, _>>()?;
-        columns.extend(filters.map(|filters| (column.name, filters)));
-    }
-    Ok(columns)
-}
-
-/// A filter of the keys of a file.
-fn of_calls(path: &Path) -> Result<Vec<Sbbf>, RecordsError> {
-    let mut filters = Vec::new();
-    for batch in Rows::open(path, Some(&[CALL]))? {
-        let batch = batch?;
-        let Some(keys) =
-            batch.column_by_name(CALL).and_then(|keys| keys.as_primitive_opt::<UInt64Type>())
-        else {
-            continue;
-        };
-        let mut filter =
-            Sbbf::new_with_ndv_fpp(KEYS, FALSE_POSITIVES).map_err(RecordsError::parquet(path))?;
-        keys.values().iter().for_each(|key| filter.insert(key));
-        filter.fold_to_target_fpp(FALSE_POSITIVES);
-        filters.push(filter);
-    }
-    Ok(filters)
 }
