@@ -532,13 +532,14 @@ impl Scorer {
         features::compute_lists(&call, &mut self.features);
         let ids = (tag, branch, cseq);
         let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
-        let mut fact = None;
+        let (mut fact, mut place) = (None, None);
         match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
             Seen::New => {
                 self.now = meta.timestamp;
                 let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
                 if let (Some(callers), Some(found)) = (&mut history.callers, &found) {
-                    belongs = callers.take(found, &evidence, id, meta.timestamp);
+                    let (at, settled) = callers.settle(found, id, meta.timestamp);
+                    (place, belongs) = (Some(at), settled);
                 }
                 if self.facts.is_some() {
                     let new = CallFact::new(dialog, &keys, meta.timestamp);
@@ -560,6 +561,10 @@ impl Scorer {
         let shared = consortium.as_deref().zip(said).map(|(index, hit)| Shared::new(index, hit));
         let who = Who { profile: keys.profile, evidence, belongs, case, marks, shared };
         let probability = self.assess(&call, &traits, &who, (dialog, call_key), each);
+        // The call is on its way.
+        if let Some((callers, at)) = self.history.callers.as_mut().zip(place) {
+            callers.learn(at, &evidence, meta.timestamp);
+        }
         if let Some(fact) = fact {
             self.tell(Fact::Call(CallFact { probability, ..fact }));
         }

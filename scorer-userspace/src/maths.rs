@@ -32,45 +32,63 @@ pub fn entropy(text: &[u8]) -> f32 {
     if text.is_empty() {
         return f32::NAN;
     }
-    let mut counts = [0u8; 128];
+    let (mut counts, mut sum) = ([0u8; 128], 0);
     for byte in text {
-        counts[usize::from(byte & 127)] += 1;
+        let count = &mut counts[usize::from(byte & 127)];
+        sum += GROWTH[usize::from(*count & 31)];
+        *count += 1;
     }
-    // The mean of log2(n / count) over the bytes.
-    let sum: f32 = text.iter().map(|byte| LOG2[usize::from(counts[usize::from(byte & 127)])]).sum();
-    (LOG2[text.len()] - sum / text.len() as f32) / 6.0
+    // Of n bytes: log2 n, less the mean of each byte's log2 of its count.
+    (WHOLE[text.len()] - sum) as f32 / (text.len() as f32 * 6.0 * UNIT as f32)
 }
 
-/// log2 of 1 to 64; of 0 nothing is asked.
-const LOG2: [f32; 65] = {
-    let mut table = [0.0; 65];
-    let mut n = 2;
-    while n <= 64 {
-        // Halved to below two, then squared bit by bit: exact to f64 in 30 steps.
-        let (mut x, mut log) = (n as f64, 0.0);
-        while x >= 2.0 {
-            x /= 2.0;
-            log += 1.0;
-        }
-        let (mut bit, mut step) = (0.5, 0);
-        while step < 30 {
-            x *= x;
-            if x >= 2.0 {
-                x /= 2.0;
-                log += bit;
-            }
-            bit /= 2.0;
-            step += 1;
-        }
-        table[n] = log as f32;
+/// n log2 n, in units of 1 / [`UNIT`].
+const WHOLE: [u32; 33] = {
+    let (mut table, mut n) = ([0; 33], 1);
+    while n < table.len() {
+        table[n] = (n as f64 * log2(n) * UNIT as f64 + 0.5) as u32;
         n += 1;
     }
     table
 };
 
+/// What that grows by from n to n + 1.
+const GROWTH: [u32; 32] = {
+    let (mut table, mut n) = ([0; 32], 0);
+    while n < table.len() {
+        table[n] = WHOLE[n + 1] - WHOLE[n];
+        n += 1;
+    }
+    table
+};
+
+/// So that all are among f32's integers.
+const UNIT: u32 = 1 << 16;
+
+/// log2 of 1 and above: halved to below two, then squared bit by bit; exact to f64's
+/// 30th bit.
+const fn log2(n: usize) -> f64 {
+    let (mut x, mut log) = (n as f64, 0.0);
+    while x >= 2.0 {
+        x /= 2.0;
+        log += 1.0;
+    }
+    let (mut bit, mut step) = (0.5, 0);
+    while step < 30 {
+        x *= x;
+        if x >= 2.0 {
+            x /= 2.0;
+            log += bit;
+        }
+        bit /= 2.0;
+        step += 1;
+    }
+    log
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LOG2, entropy, ln, ln_1p};
+    use super::{entropy, ln, ln_1p, log2};
 
     #[test]
     fn logarithms() {
@@ -88,8 +106,8 @@ mod tests {
         }
         assert_eq!((ln_1p(0.0), ln_1p(-3.0)), (0.0, 0.0));
         assert!(ln_1p(f32::NAN).is_nan());
-        for (n, log) in LOG2.iter().enumerate().skip(1) {
-            assert!((f64::from(*log) - (n as f64).log2()).abs() < 1e-6);
+        for n in 1..=32 {
+            assert!((log2(n) - (n as f64).log2()).abs() < 1e-8);
         }
     }
 
@@ -98,5 +116,20 @@ mod tests {
         assert!((entropy(b"aaaa")).abs() < 1e-6);
         assert!((entropy(b"abcdefgh") - 0.5).abs() < 1e-6);
         assert!(entropy(b"").is_nan() && entropy(&[b'x'; 1_000]).abs() < 1e-6);
+        let mut text = Vec::new();
+        for i in 0u32..64 {
+            // Bytes that come again, more or less often.
+            text.push(b'a' + (i.wrapping_mul(2_654_435_761) >> 16) as u8 % (1 + i as u8 / 3));
+            let seen = &text[..text.len().min(32)];
+            let exact: f64 = seen
+                .iter()
+                .map(|byte| {
+                    let count = seen.iter().filter(|other| *other == byte).count();
+                    (seen.len() as f64 / count as f64).log2()
+                })
+                .sum();
+            let exact = exact / seen.len() as f64 / 6.0;
+            assert!((f64::from(entropy(&text)) - exact).abs() < 1e-5, "{i}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 use super::{Evidence, KINDS, Kind, token::Token};
 use crate::{
     features::{Call, Traits},
+    number::Number,
     sip::HeaderName,
 };
 
@@ -66,12 +67,17 @@ impl Evidence {
                     | u64::from(call.stir.expired == Some(true)) << 18,
             )
             .end();
-        let number = |kind: Kind, number: &crate::number::Number| {
-            Token::of(kind).word(number.packed()).end()
-        };
-        let network = parts.network.as_ref().map_or(0, |n| number(Kind::Network, n));
         // One space of numbers: shown today, asserted tomorrow.
-        let shown = parts.shown.as_ref().map_or(0, |n| number(Kind::Network, n));
+        let number = |n: &Number| Token::of(Kind::Network).word(n.packed()).end();
+        // But a bank's number is shown by whoever wants to be taken for the bank: it names
+        // nobody, and says something of calls that are signalled alike only.
+        let marks = about.marks;
+        let fake = parts.caller().filter(|_| marks.protected() || marks.do_not_originate());
+        let network = parts.network.filter(|n| fake != Some(*n)).as_ref().map_or(0, number);
+        let shown = match (&fake, &parts.shown) {
+            (Some(fake), _) => Token::of(Kind::Shown).word(stack).word(fake.packed()).end(),
+            (None, shown) => shown.as_ref().map_or(0, number),
+        };
         let user = parts.from_user();
         let shown = if shown == 0 && !parts.anonymous && !user.is_empty() {
             Token::of(Kind::Shown).word(source).bytes(user).end()
@@ -127,7 +133,6 @@ impl Evidence {
         withheld: bool,
         home: Option<u16>,
     ) -> Self {
-        use crate::number::Number;
         let parse = |user: Option<&str>| Number::parse(user?.as_bytes(), home);
         let source = Token::of(Kind::Source).address(source).end();
         // One space of numbers: shown today, asserted tomorrow.

@@ -20,6 +20,7 @@ mod sheet;
 mod snapshot;
 mod table;
 mod token;
+mod weigh;
 
 pub(crate) use snapshot::LAYOUT;
 
@@ -30,8 +31,9 @@ pub use self::{
     measure::{Measured, Pairs, Truth},
     portrait::Portrait,
     rows::{CallRow, Outcome},
-    table::{Belongs, Found, Profiles, Says},
+    table::{Belongs, Found, Place, Profiles},
     token::id_of,
+    weigh::Says,
 };
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Evidence, KINDS, Kind, Portrait,
-    model::{Bounds, GATEWAY, JOINS, MARGIN, NEW, Pace, SPECIFIC, VOTES, WEIGHTS},
+    model::{Bounds, JOINS, Pace, VOTES},
+    weigh::{Ratios, Says, Scene, Score, product},
 };
 use crate::{
     history::{
         pages::{Pages, prefetch},
         table::{Aged, Table},
     },
-    maths::ln,
     time::Timestamp,
 };
 
@@ -24,6 +24,16 @@ const CANDIDATES: usize = 12;
 /// Kinds whose tokens many share: a token's few users do not tell who had it.
 const SHARED: [Kind; 6] =
     [Kind::Source, Kind::Stack, Kind::Origin, Kind::Manner, Kind::Country, Kind::CalleeRange];
+/// Place of a kind among those that many share.
+pub(super) const SHARED_AT: [Option<usize>; KINDS] = {
+    let mut places = [None; KINDS];
+    let mut at = 0;
+    while at < SHARED.len() {
+        places[SHARED[at] as usize] = Some(at);
+        at += 1;
+    }
+    places
+};
 /// Kinds by which candidates are found, the best first.
 const FINDERS: [Kind; 10] = [
     Kind::Network,
@@ -47,13 +57,13 @@ const RATE_HALF_LIFE: f32 = 600.0;
 #[repr(C)]
 pub(crate) struct Known {
     /// Calls that had it, decayed.
-    count: f32,
+    pub(super) count: f32,
     /// Seconds since 1970.
     last: u32,
     /// Handles of the profiles that had it last, latest first; 0 for none.
-    users: [u32; USERS],
+    pub(super) users: [u32; USERS],
     /// Their calls, decayed.
-    counts: [f32; USERS],
+    pub(super) counts: [f32; USERS],
     /// Of a profile that a case wants: stays whatever comes.
     pinned: u32,
 }
@@ -82,7 +92,7 @@ impl Known {
 /// How steady a profile is in a kind.
 #[derive(Clone, Copy, Debug, Zeroable, Pod)]
 #[repr(C)]
-struct Habit {
+pub(super) struct Habit {
     kept: u16,
     seen: u16,
 }
@@ -90,7 +100,7 @@ struct Habit {
 /// Values of a shared kind that it had last, most often first.
 #[derive(Clone, Copy, Debug, Zeroable, Pod)]
 #[repr(C)]
-struct Recent {
+pub(super) struct Recent {
     tokens: [u32; RECENT],
     counts: [u16; RECENT],
 }
@@ -102,19 +112,19 @@ pub(crate) struct Profile {
     /// 0 is a free place.
     pub(super) id: u64,
     /// Last call, ns since 1970.
-    last: u64,
+    pub(super) last: u64,
     /// First call, seconds since 1970.
     first: u32,
     calls: u32,
     /// Handle of the profile that it turned out to be; 0 for none.
     is: u32,
-    pace: Pace,
-    habits: [Habit; KINDS],
-    recent: [Recent; SHARED.len()],
+    pub(super) pace: Pace,
+    pub(super) habits: [Habit; KINDS],
+    pub(super) recent: [Recent; SHARED.len()],
     /// Rises when another profile takes the place.
     generation: u8,
     /// Kept whatever comes.
-    pinned: u8,
+    pub(super) pinned: u8,
     /// Calls that could as well have been the rival's.
     votes: u8,
     spare: u8,
@@ -159,9 +169,9 @@ pub struct Found {
     pub belongs: Belongs,
 }
 
-/// What speaks for a profile by kind of evidence, and last by the time since its last
-/// call; in nats, negative where it speaks against.
-pub type Says = [f32; KINDS + 1];
+/// Where [`Profiles::settle`] put a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(u32);
 
 /// All profiles.
 #[derive(Debug)]
@@ -210,14 +220,14 @@ impl Profiles {
         let known = &self.known;
         let rate = (self.rate * std::f32::consts::LN_2 / RATE_HALF_LIFE).max(1e-6);
         let (bounds, everybody) = (&self.bounds, self.everybody);
-        let scene = Scene { evidence, known, everybody, now, rate, bounds };
+        let scene = Scene::new(evidence, known, (everybody, rate), bounds, now);
         let mut ranked: [Option<(u32, f64, Ratios)>; 2] = [None; 2];
         let mut sum = bounds.new;
         let (candidates, count) = self.candidates(known);
         for handle in &candidates[..count] {
             let Some(profile) = self.profile(*handle) else { continue };
             let ratios = scene.ratios(*handle, profile);
-            let total: f64 = ratios.iter().copied().map(f64::from).product();
+            let total = product(&ratios);
             sum += total.min(bounds.sure);
             let beats = |other: Option<(u32, f64, Ratios)>| other.is_none_or(|(_, o, _)| total > o);
             if beats(ranked[0]) {
@@ -253,6 +263,14 @@ impl Profiles {
         seed: u64,
         now: Timestamp,
     ) -> Belongs {
+        let (place, belongs) = self.settle(found, seed, now);
+        self.learn(place, evidence, now);
+        belongs
+    }
+
+    /// The same, but for what the profile learns of the call: that is not needed for its
+    /// verdict, and [`Self::learn`] is to be called after that.
+    pub fn settle(&mut self, found: &Found, seed: u64, now: Timestamp) -> (Place, Belongs) {
         self.count_all(now);
         let joined = found.best.zip(found.second).and_then(|((a, of), (b, other))| {
             if of.contradicted() || other.contradicted() {
@@ -266,10 +284,10 @@ impl Profiles {
             (Some((handle, _)), None) => handle,
             (None, _) => self.begin(seed, now),
         };
-        self.learn(handle, evidence, now);
         let profile = &self.places.get()[place(handle)];
+        let (profile, calls) = (profile.id, profile.calls.saturating_add(1));
         let joined = joined.map(|(_, id)| id);
-        Belongs { profile: profile.id, calls: profile.calls, joined, ..found.belongs }
+        (Place(handle), Belongs { profile, calls, joined, ..found.belongs })
     }
 
     /// Has the keys on their way that [`Self::find`] will compare: do something else, and
@@ -526,8 +544,9 @@ impl Profiles {
         self.tokens.bytes() + self.places.len() * size_of::<Profile>()
     }
 
-    /// Adds a call to a profile.
-    fn learn(&mut self, handle: u32, evidence: &Evidence, now: Timestamp) {
+    /// Adds the call that was settled last to its profile.
+    pub fn learn(&mut self, at: Place, evidence: &Evidence, now: Timestamp) {
+        let handle = at.0;
         let profile = &mut self.places.get_mut()[place(handle)];
         let since = now.0.saturating_sub(profile.last) as f32 / 1e9;
         let first = profile.calls == 0;
@@ -580,126 +599,6 @@ impl Profiles {
     }
 }
 
-/// One call, as profiles are held against it.
-struct Scene<'a> {
-    evidence: &'a Evidence,
-    known: &'a [Known; KINDS],
-    everybody: f32,
-    now: Timestamp,
-    /// Calls of everybody a second, more than none.
-    rate: f32,
-    bounds: &'a Bounds,
-}
-
-/// How many times likelier what is seen is of a profile than of anybody, by kind of
-/// evidence, and last by the time since its last call.
-type Ratios = [f32; KINDS + 1];
-
-/// Place of a kind among those that many share.
-const SHARED_AT: [Option<usize>; KINDS] = {
-    let mut places = [None; KINDS];
-    let mut at = 0;
-    while at < SHARED.len() {
-        places[SHARED[at] as usize] = Some(at);
-        at += 1;
-    }
-    places
-};
-
-/// What speaks for a profile, nats.
-#[derive(Clone, Copy, Debug)]
-struct Score {
-    total: f32,
-    /// Of each kind, and of the time since the last call.
-    says: Says,
-}
-
-impl Score {
-    fn of(ratios: &Ratios) -> Self {
-        let says = ratios.map(|ratio| ln(ratio.max(f32::MIN_POSITIVE)));
-        Self { total: says.iter().sum(), says }
-    }
-
-    /// Whether it is likelier than somebody new, and not by what a crowd shares.
-    fn is_enough(&self) -> bool {
-        self.total > NEW + MARGIN && self.specific() >= SPECIFIC
-    }
-
-    /// What the strongest kind says, with those that it hangs on. The place that a call
-    /// comes from says less here by what a gateway may have of all calls: who else comes
-    /// by it is not known.
-    fn specific(&self) -> f32 {
-        let mut sums = self.says;
-        for kind in Kind::ALL {
-            let on = kind.parent().filter(|parent| *parent != Kind::Source);
-            let below = on.map_or(0.0, |parent| sums[parent as usize]);
-            sums[kind as usize] += below.max(0.0);
-        }
-        sums[Kind::Source as usize] -= GATEWAY;
-        sums[..KINDS].iter().fold(0.0, |most, sum| sum.max(most))
-    }
-
-    /// A customer's identifier that is another's speaks against all.
-    fn contradicted(&self) -> bool {
-        self.says[Kind::Origid as usize] < 0.0
-    }
-
-    /// The strongest single kind that can join profiles.
-    fn joins(&self) -> f32 {
-        let joining = Kind::ALL.into_iter().filter(|kind| kind.joins());
-        joining.fold(0.0, |most, kind| self.says[kind as usize].max(most))
-    }
-}
-
-impl Scene<'_> {
-    #[inline]
-    fn ratios(&self, handle: u32, profile: &Profile) -> Ratios {
-        let since = self.now.0.saturating_sub(profile.last) as f32 / 1e9;
-        let mut ratios = [1.0; KINDS + 1];
-        ratios[KINDS] = profile.pace.density(since) / self.rate;
-        if profile.pinned != 0 {
-            ratios[KINDS] = ratios[KINDS].max(self.bounds.wanted);
-        }
-        let mut kept = [false; KINDS];
-        for kind in Kind::ALL {
-            let at = kind as usize;
-            let token = self.evidence.0[at];
-            if token == 0 {
-                continue;
-            }
-            let parent = kind.parent().map(|parent| parent as usize);
-            if parent.is_some_and(|parent| !kept[parent]) {
-                continue;
-            }
-            let known = &self.known[at];
-            let own = if let Some(shared) = SHARED_AT[at] {
-                profile.recent[shared].of(token as u32)
-            } else {
-                let user = known.users.iter().position(|user| *user == handle);
-                user.map_or(0.0, |user| known.counts[user])
-            };
-            kept[at] = own > 0.0;
-            let weight = &WEIGHTS[at];
-            let habit = profile.habits[at];
-            let stays = (weight.kept + f32::from(habit.kept))
-                / (weight.kept + weight.changed + f32::from(habit.seen));
-            if !kept[at] {
-                ratios[at] = (1.0 - stays).max(0.005).min(self.bounds.against[at]);
-                continue;
-            }
-            let around = parent.map_or(self.everybody, |parent| self.known[parent].count);
-            // A number is one caller's until others have it. What a crowd may share
-            // counts as all have it, the profile, too: else a profile that took in a
-            // crowd would own what the crowd has in common.
-            let mine = if kind.names_one() { own } else { 0.0 };
-            let others = (known.count - mine).max(0.0) + weight.unseen;
-            let share = others / (around - mine).max(others);
-            ratios[at] = (stays / share + (1.0 - stays)).min(self.bounds.most[at]);
-        }
-        ratios
-    }
-}
-
 impl Profile {
     /// As if no case wanted it.
     pub(super) const fn forget_case(&mut self) {
@@ -719,10 +618,9 @@ impl Profile {
 }
 
 impl Recent {
-    /// Calls with this value.
-    fn of(&self, token: u32) -> f32 {
-        let at = self.tokens.iter().position(|known| *known == token);
-        at.map_or(0.0, |at| f32::from(self.counts[at]))
+    /// Whether it is one of them; all are compared at once.
+    pub(super) fn has(&self, token: u32) -> bool {
+        self.tokens.iter().fold(false, |has, known| has | (*known == token))
     }
 
     /// One more; whether it was there.

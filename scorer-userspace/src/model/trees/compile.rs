@@ -1,10 +1,17 @@
 //! From an ONNX graph to compact nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
+};
 
 use tract_onnx::pb;
 
-use super::{FEATURES, Group, LANES, LEAF_FEATURES, Mode, Node, Trees};
+use super::{
+    FEATURES, Node, Trees,
+    chain::{Chains, Tree},
+    order,
+};
 use crate::model::{
     answer::unwrapped,
     graph::{self, Graph, Said, two},
@@ -166,10 +173,9 @@ fn compile(node: &pb::NodeProto, columns: &[u16], tail: &Tail) -> Said<Trees> {
         columns,
         place: &place,
         weights: &weights,
-        nodes: Vec::new(),
+        nodes: 0,
         seen: vec![false; count],
     };
-    let mut roots = Vec::new();
     let mut is_child = vec![false; count];
     for i in 0..count {
         if lists.modes[i] != b"LEAF" {
@@ -184,69 +190,25 @@ fn compile(node: &pb::NodeProto, columns: &[u16], tail: &Tail) -> Said<Trees> {
             }
         }
     }
-    let mut trees = HashSet::new();
+    let (mut trees, mut with_root) = (Vec::new(), HashSet::new());
     for i in (0..count).filter(|i| !is_child[*i]) {
-        if !trees.insert(lists.tree[i]) {
+        if !with_root.insert(lists.tree[i]) {
             return Err(format!("tree {} has two roots", lists.tree[i]));
         }
-        roots.push(builder.tree(i)?);
+        trees.push(builder.tree(i)?);
     }
     if let Some(lost) = builder.seen.iter().position(|seen| !seen) {
         return Err(format!("tree {} has a cycle", lists.tree[lost]));
     }
-    let mut nodes = builder.nodes;
-    let only_leq = nodes.iter().all(|node| node.mode == Mode::Leq);
-    let expected =
-        base + roots.iter().map(|(_, at)| f64::from(nodes[*at as usize].expected)).sum::<f64>();
-    let groups = groups(roots, &mut nodes);
-    // The walk relies on it.
-    let inside = |index: u32| (index as usize) < nodes.len();
-    let leads_on = |(own, node): (usize, &Node)| match node.child as usize {
-        // A leaf takes its true child whatever comes.
-        child if child == own => node.value == f32::INFINITY && node.column & 1 == 1,
-        _ => inside(node.child) && inside(node.child + 1),
-    };
-    if !groups.iter().flat_map(|group| group.roots).all(inside)
-        || !nodes.iter().enumerate().all(leads_on)
-    {
-        return Err("a tree leads out of the ensemble".into());
-    }
+    let only_leq = trees.iter().flat_map(|tree| &tree.nodes).all(|node| !node.equal);
+    let roots = trees.iter().map(|tree| f64::from(tree.nodes[0].expected));
+    let expected = base + roots.sum::<f64>();
     Ok(Trees {
-        groups,
-        nodes: nodes.into(),
+        chains: Chains::new(trees, base)?,
         only_leq,
-        base,
         expected,
         logistic: logistic || tail.sigmoid,
     })
-}
-
-/// Trees of like depth side by side; the last group is filled up.
-fn groups(mut roots: Vec<(u32, u32)>, nodes: &mut Vec<Node>) -> Box<[Group]> {
-    roots.sort_by_key(|(depth, _)| *depth);
-    let nothing = nodes.len() as u32;
-    nodes.push(Node::leaf(nothing, 0.0));
-    let group = |chunk: &[(u32, u32)]| {
-        let mut group = Group { roots: [nothing; LANES], depth: 0 };
-        for (place, (depth, root)) in group.roots.iter_mut().zip(chunk) {
-            *place = *root;
-            group.depth = group.depth.max(*depth);
-        }
-        group
-    };
-    roots.chunks(LANES).map(group).collect()
-}
-
-impl Node {
-    const fn leaf(own: u32, expected: f32) -> Self {
-        Self {
-            value: f32::INFINITY,
-            expected,
-            child: own,
-            column: (2 * (FEATURES + own as usize % LEAF_FEATURES) + 1) as u16,
-            mode: Mode::Leq,
-        }
-    }
 }
 
 struct Leaves {
@@ -319,66 +281,94 @@ struct Builder<'m> {
     columns: &'m [u16],
     place: &'m Places,
     weights: &'m [f32],
-    nodes: Vec<Node>,
+    /// Of all trees so far.
+    nodes: usize,
     seen: Vec<bool>,
 }
 
+/// A tree as far as it is laid out.
+#[derive(Default)]
+struct Laid {
+    nodes: Vec<Node>,
+    /// Of each node: where it stands in the file, and where its children do.
+    files: Vec<usize>,
+    children: Vec<[usize; 2]>,
+    depths: Vec<u32>,
+}
+
 impl Builder<'_> {
-    /// Lays one tree out breadth first; its depth and the index of its root.
-    fn tree(&mut self, root: usize) -> Said<(u32, u32)> {
-        let first = self.nodes.len();
-        let mut level = vec![root];
-        let mut order = Vec::new();
-        let mut depth = 0;
-        while !level.is_empty() {
-            let mut below = Vec::new();
-            // The children of this level start where the level ends.
-            let start = first + order.len() + level.len();
-            for file in &level {
-                // Two parents of one node, as onnxmltools writes for sets of
-                // categories, get a copy each.
-                self.seen[*file] = true;
-                let child = start + below.len();
-                let leaf = self.node(*file, child, first + order.len(), &mut below)?;
-                order.push((*file, (!leaf).then_some(child)));
-            }
-            depth += u32::from(!below.is_empty());
+    /// Lays one tree out, the children of nodes that were hit most in training first: most
+    /// rows find their way in few cache lines.
+    fn tree(&mut self, root: usize) -> Said<Tree> {
+        let mut laid = Laid::default();
+        let mut waiting = BinaryHeap::new();
+        self.lay(root, 0, &mut laid, &mut waiting)?;
+        while let Some((_, Reverse(at))) = waiting.pop() {
+            laid.nodes[at].child = laid.nodes.len() as u32;
+            let depth = laid.depths[at] + 1;
             if depth > MAX_DEPTH {
                 return Err(format!(
                     "tree {} is deeper than {MAX_DEPTH}, or has a cycle",
                     self.lists.tree[root]
                 ));
             }
-            if self.nodes.len() + below.len() > MAX_NODES {
+            if self.nodes + laid.nodes.len() + 2 > MAX_NODES {
                 return Err(format!("the trees have more than {MAX_NODES} nodes"));
             }
-            level = below;
+            for child in laid.children[at] {
+                self.lay(child, depth, &mut laid, &mut waiting)?;
+            }
         }
-        self.expect(first, &order);
-        Ok((depth, first as u32))
+        self.nodes += laid.nodes.len();
+        Ok(self.expect(laid))
     }
 
-    /// Adds one node; whether it is a leaf.
-    fn node(
+    /// Adds a node; one that has children waits for them.
+    fn lay(
         &mut self,
         file: usize,
-        child: usize,
-        own: usize,
-        below: &mut Vec<usize>,
-    ) -> Said<bool> {
+        depth: u32,
+        laid: &mut Laid,
+        waiting: &mut BinaryHeap<(u32, Reverse<usize>)>,
+    ) -> Said<()> {
+        // Two parents of one node, as onnxmltools writes for sets of categories, get a
+        // copy each.
+        self.seen[file] = true;
+        let own = laid.nodes.len();
+        let children = if self.lists.modes[file] == b"LEAF" {
+            laid.nodes.push(Node::leaf(own as u32, self.weights[file]));
+            [own; 2]
+        } else {
+            let (node, children) = self.node(file)?;
+            laid.nodes.push(node);
+            // Bits of what is above 0 are in its order.
+            waiting.push((self.hits(file).to_bits(), Reverse(own)));
+            children
+        };
+        laid.children.push(children);
+        laid.files.push(file);
+        laid.depths.push(depth);
+        Ok(())
+    }
+
+    /// How often a node was hit, as far as the file says so; above 0.
+    fn hits(&self, file: usize) -> f32 {
+        self.lists.hits.get(file).copied().filter(|hits| *hits > 0.0).unwrap_or(1.0)
+    }
+
+    /// One inner node, and where its children stand in the file, the true one first.
+    fn node(&self, file: usize) -> Said<(Node, [usize; 2])> {
         let lists = self.lists;
         let tree = lists.tree[file];
-        let mode = match &lists.modes[file][..] {
-            b"LEAF" => {
-                self.nodes.push(Node::leaf(own as u32, self.weights[file]));
-                return Ok(true);
-            }
-            b"BRANCH_LEQ" => Mode::Leq,
-            b"BRANCH_LT" => Mode::Lt,
-            b"BRANCH_GTE" => Mode::Gte,
-            b"BRANCH_GT" => Mode::Gt,
-            b"BRANCH_EQ" => Mode::Eq,
-            b"BRANCH_NEQ" => Mode::Neq,
+        // By `<=` and `==` alone: the others are these with the branches changed over, or
+        // with the number next below, which an integer of the same order has.
+        let (equal, next_below, changed) = match &lists.modes[file][..] {
+            b"BRANCH_LEQ" => (false, false, false),
+            b"BRANCH_LT" => (false, true, false),
+            b"BRANCH_GTE" => (false, true, true),
+            b"BRANCH_GT" => (false, false, true),
+            b"BRANCH_EQ" => (true, false, false),
+            b"BRANCH_NEQ" => (true, false, true),
             other => {
                 return Err(format!("tree {tree}: unknown node mode {}", other.escape_ascii()));
             }
@@ -395,35 +385,48 @@ impl Builder<'_> {
         if lists.value[file].is_nan() {
             return Err(format!("tree {tree}: a threshold is not a number"));
         }
-        for id in [lists.yes[file], lists.no[file]] {
-            // Looked up before; the same key.
-            below.extend(self.place.get(&(tree, id)));
+        let mut children = [lists.yes[file], lists.no[file]];
+        if changed {
+            children.reverse();
         }
+        // Looked up before.
+        let found = children.map(|id| self.place.get(&(tree, id)).copied());
+        let [Some(yes), Some(no)] = found else {
+            return Err(format!("tree {tree} names a child that is not there"));
+        };
         if usize::from(*feature) >= FEATURES {
             return Err(format!("tree {tree} asks for feature {feature}, {FEATURES} are allowed"));
         }
         let missing_true = lists.missing.get(file).is_some_and(|missing| *missing != 0);
-        self.nodes.push(Node {
-            value: lists.value[file],
+        let node = Node {
+            value: order(lists.value[file]) - u32::from(next_below),
             expected: 0.0,
-            child: child as u32,
-            column: 2 * *feature + u16::from(missing_true),
-            mode,
-        });
-        Ok(false)
+            child: 0,
+            column: 2 * *feature + u16::from(missing_true != changed),
+            equal,
+        };
+        Ok((node, [yes, no]))
     }
 
-    /// What is to be expected of every inner node of a tree, from its leaves up.
-    fn expect(&mut self, first: usize, order: &[(usize, Option<usize>)]) {
-        for (i, (_, child)) in order.iter().enumerate().rev() {
-            let Some(child) = child else { continue };
-            let side = |at: usize| {
-                let file = order[at - first].0;
-                let hits = self.lists.hits.get(file).copied().filter(|hits| *hits > 0.0);
-                (f64::from(hits.unwrap_or(1.0)), f64::from(self.nodes[at].expected))
-            };
-            let ((a, x), (b, y)) = (side(*child), side(child + 1));
-            self.nodes[first + i].expected = ((a * x + b * y) / (a + b)) as f32;
+    /// What is to be expected of every inner node of a tree and how many steps there are
+    /// behind it, from its leaves up.
+    fn expect(&self, laid: Laid) -> Tree {
+        let Laid { mut nodes, files, .. } = laid;
+        // A leaf is left by a step, too.
+        let mut steps = vec![(1.0, 1); nodes.len()];
+        for i in (0..nodes.len()).rev() {
+            let child = nodes[i].child as usize;
+            if child == i {
+                continue;
+            }
+            let [a, b] = [child, child + 1].map(|at| f64::from(self.hits(files[at])));
+            let mean = |x: f64, y: f64| (a * x + b * y) / (a + b);
+            let expected = |at: usize| f64::from(nodes[at].expected);
+            nodes[i].expected = mean(expected(child), expected(child + 1)) as f32;
+            let (yes, no) = (steps[child], steps[child + 1]);
+            steps[i] = (1.0 + mean(yes.0, no.0), 1 + yes.1.min(no.1));
         }
+        let (expected, least) = steps[0];
+        Tree { nodes, steps: expected, least }
     }
 }

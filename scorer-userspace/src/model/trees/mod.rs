@@ -1,72 +1,56 @@
 //! Tree ensembles (ai.onnx.ml `TreeEnsembleClassifier`, `TreeEnsembleRegressor`)
-//! compiled to compact nodes, eight trees walked in lock step.
+//! compiled to compact nodes, which six lanes walk side by side. Each lane has a share
+//! of the trees and walks one after the other: a leaf leads on to the next tree's root. So
+//! no lane waits until the others have come down as well, and no branch is to be guessed.
 //!
-//! Tried in a prototype, with the built-in ensemble on vectors of calls, on an EPYC beside
-//! other work. Slower: gathers of AVX2 in place of eight loads (the sum alone took 2.4 to
-//! 4 times as long), bit vectors of leaves by feature as QuickScorer has them (1.2 to
-//! 2.2). No gain above the noise: contributions as a list for each leaf in place of
-//! changes along the path (0.7 to 1.4), and four trees side by side (0.8 to 1.4; five or
-//! ten were slower).
+//! Tried before, with the built-in ensemble on vectors of calls. Slower: gathers of AVX2
+//! in place of loads (the sum alone took 2.4 to 4 times as long), bit vectors of leaves by
+//! feature as `QuickScorer` has them (1.2 to 2.2). No gain above the noise: contributions
+//! as a list for each leaf in place of changes along the path (0.7 to 1.4).
 
+mod chain;
 mod compile;
 
 use super::{logit, sigmoid};
+use chain::Chains;
 
 pub(super) use compile::recognise;
 
-/// Trees walked side by side: their loads do not wait for each other.
-const LANES: usize = 8;
+/// Walked side by side: their loads do not wait for each other. Of more, registers hold
+/// not all.
+const LANES: usize = 6;
+/// Steps between two looks at whether all lanes are at their end.
+const STEPS: u32 = 4;
 
-/// How a node decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Mode {
-    Leq,
-    Lt,
-    Gte,
-    Gt,
-    Eq,
-    Neq,
-}
-
-/// Sixteen bytes, so that none lies across cache lines. The true child is at
-/// `child`, the false one behind it. A leaf has itself as true child and always
-/// takes it, so a tree may be walked further than it is deep.
+/// Sixteen bytes, so that none lies across cache lines. Where they stand is told in
+/// halves of a node, since that is what addresses scale by.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
 struct Node {
-    value: f32,
+    /// Of [`order`].
+    value: u32,
     /// Of leaves: what they add. Of inner nodes: what is to be expected of them,
     /// the mean of their leaves weighted by how often each was hit in training
     /// where the file says so, else alike. For contributions.
     expected: f32,
+    /// Where the true child stands, the false one behind it. Of leaves: the root of the
+    /// lane's next tree, which is always taken.
     child: u32,
     /// Of [`Scratch::columns`]: twice the feature's index in the registry's order, and
     /// one more where a missing value takes the true branch.
     column: u16,
-    mode: Mode,
+    /// True for this value alone and not for those below, too.
+    equal: bool,
 }
 
 const _: () = assert!(size_of::<Node>() == 16);
 
-/// Trees that are walked together.
-#[derive(Clone, Copy, Debug)]
-struct Group {
-    roots: [u32; LANES],
-    /// Of the deepest.
-    depth: u32,
-}
-
 /// A compiled ensemble.
 #[derive(Debug)]
 pub(super) struct Trees {
-    nodes: Box<[Node]>,
-    /// Trees of like depth together; the last is filled up with leaves of 0.
-    groups: Box<[Group]>,
-    /// All nodes decide by `<=`, as LightGBM's do.
+    chains: Chains,
+    /// All nodes decide by `<=`, as `LightGBM`'s do.
     only_leq: bool,
-    /// The sum before any tree.
-    base: f64,
     /// The sum to be expected before any feature is asked.
     expected: f64,
     /// The sum is log-odds; else it is the probability.
@@ -77,70 +61,83 @@ pub(super) struct Trees {
 const COLUMNS: usize = 1 << 16;
 /// Features a row may have. The rest of the room is for leaves, which are of none.
 const FEATURES: usize = COLUMNS / 2 - LEAF_FEATURES;
-/// Leaves that are walked on contribute nothing, each to another of these: adding up in
-/// one place, each would wait for the one before.
+/// What goes from a leaf to the next root is no feature's. Each leaf has another of
+/// these: adding up in one place, each would wait for the one before.
 const LEAF_FEATURES: usize = 64;
 
 /// A row as the nodes look at it, and what its features contribute. Of this room no
 /// more is touched than there are features.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// Each value twice: as it stands, and with what is missing below all others. So
-    /// one comparison tells the branch also of a missing value: NaN is `<=` nothing.
-    columns: Box<[f32; COLUMNS]>,
-    contributions: Box<[f32; COLUMNS / 2]>,
+    /// Each value twice, by [`order`]: missing above all others, and missing below all. So
+    /// one comparison tells the branch also of a missing value.
+    columns: Box<[u32; COLUMNS]>,
+    /// By column; all 0 between two rows.
+    contributions: Box<[f32; COLUMNS]>,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { columns: zeros(), contributions: zeros() }
+        Self { columns: all(0), contributions: all(0.0) }
     }
 }
 
 /// By way of a `Vec`, whose zeros are the kernel's: pages that are not touched take no
 /// memory.
 #[expect(clippy::unnecessary_box_returns, reason = "on the stack it would take 256 kB")]
-fn zeros<const N: usize>() -> Box<[f32; N]> {
-    vec![0.0; N].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0.0; N]))
+fn all<T: Copy>(zero: T) -> Box<[T; COLUMNS]> {
+    vec![zero; COLUMNS].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([zero; COLUMNS]))
+}
+
+/// Missing, where that takes the true branch.
+const BELOW_ALL: u32 = 0;
+/// Missing, where that takes the false branch.
+const ABOVE_ALL: u32 = u32::MAX;
+
+/// Numbers as integers of the same order, so that a comparison leaves its answer in the
+/// carry; none is [`BELOW_ALL`] or [`ABOVE_ALL`], which NaN alone would be.
+#[inline(always)]
+fn order(x: f32) -> u32 {
+    // Zeros have two signs and are equal.
+    let bits = (x + 0.0).to_bits();
+    let negative = ((bits as i32) >> 31) as u32;
+    bits ^ (negative | 1 << 31)
 }
 
 impl Scratch {
-    fn set(&mut self, row: &[f32]) {
+    /// Makes ready for a row; how many of its features may be asked for.
+    fn set(&mut self, row: &[f32]) -> usize {
+        let used = row.len().min(FEATURES);
         let (pairs, _) = self.columns.as_chunks_mut::<2>();
-        for (pair, value) in pairs.iter_mut().zip(row) {
-            *pair = [*value, if value.is_nan() { f32::NEG_INFINITY } else { *value }];
+        for (pair, value) in pairs.iter_mut().zip(&row[..used]) {
+            let place = order(*value);
+            *pair = if value.is_nan() { [ABOVE_ALL, BELOW_ALL] } else { [place; 2] };
         }
+        used
     }
 }
 
 impl Node {
+    /// Where to go from here.
     #[inline(always)]
     fn next<const ONLY_LEQ: bool>(&self, scratch: &Scratch) -> u32 {
-        let so = if ONLY_LEQ {
-            scratch.columns[usize::from(self.column)] <= self.value
+        let x = scratch.columns[usize::from(self.column)];
+        let not = if !ONLY_LEQ && self.equal {
+            x != self.value && x != BELOW_ALL
         } else {
-            let missing_true = self.column & 1 == 1;
-            let x = scratch.columns[usize::from(self.column & !1)];
-            let so = match self.mode {
-                Mode::Leq => x <= self.value,
-                Mode::Lt => x < self.value,
-                Mode::Gte => x >= self.value,
-                Mode::Gt => x > self.value,
-                Mode::Eq => x == self.value,
-                // NaN differs from everything; whether it goes there is said apart.
-                Mode::Neq => x != self.value && !x.is_nan(),
-            };
-            so | (x.is_nan() & missing_true)
+            self.value < x
         };
-        self.child + u32::from(!so)
+        self.child + 2 * u32::from(not)
     }
 }
 
 impl Trees {
     /// Probability of one row, in the registry's order.
     pub(super) fn probability(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
-        scratch.set(row);
-        self.finish(self.walk::<false>(scratch))
+        let used = scratch.set(row);
+        let sum = self.walk(scratch);
+        scratch.contributions[..2 * used].fill(0.0);
+        self.finish(sum)
     }
 
     /// The same, with contributions: along each tree's path the change of what is
@@ -152,13 +149,15 @@ impl Trees {
         contributions: &mut [f32],
         scratch: &mut Scratch,
     ) -> f32 {
-        scratch.set(row);
-        // Features beyond are asked for by none.
-        let used = row.len().min(FEATURES);
-        scratch.contributions[..used].fill(0.0);
-        let sum = self.walk::<true>(scratch);
-        contributions[..used].copy_from_slice(&scratch.contributions[..used]);
-        contributions[used..].fill(0.0);
+        let used = scratch.set(row);
+        let sum = self.walk(scratch);
+        let (pairs, _) = scratch.contributions.as_chunks_mut::<2>();
+        let (asked, never) = contributions.split_at_mut(used);
+        for (share, pair) in asked.iter_mut().zip(pairs) {
+            let [above, below] = std::mem::take(pair);
+            *share = above + below;
+        }
+        never.fill(0.0);
         if !self.logistic {
             // Forests add up shares of the probability: stretched to log-odds.
             let change = sum - self.expected;
@@ -174,48 +173,50 @@ impl Trees {
         self.finish(sum)
     }
 
-    fn walk<const EXPLAIN: bool>(&self, scratch: &mut Scratch) -> f64 {
-        if self.only_leq {
-            self.walk_by::<EXPLAIN, true>(scratch)
-        } else {
-            self.walk_by::<EXPLAIN, false>(scratch)
-        }
+    /// What the row's leaves add up to.
+    fn walk(&self, scratch: &mut Scratch) -> f64 {
+        if self.only_leq { self.walk_by::<true>(scratch) } else { self.walk_by::<false>(scratch) }
     }
 
-    fn walk_by<const EXPLAIN: bool, const ONLY_LEQ: bool>(&self, scratch: &mut Scratch) -> f64 {
-        let mut sum = self.base;
-        for group in &self.groups {
-            let mut at = group.roots;
-            for _ in 0..group.depth {
-                let mut moved = 0;
-                for place in &mut at {
-                    let node = self.node(*place);
-                    let next = node.next::<ONLY_LEQ>(scratch);
-                    if EXPLAIN {
-                        // Nothing, where a leaf is its own next.
-                        let change = self.node(next).expected - node.expected;
-                        scratch.contributions[usize::from(node.column / 2)] += change;
-                    }
-                    moved |= next ^ *place;
-                    *place = next;
-                }
-                // All of them are at leaves, as they mostly are before the deepest could be.
-                if moved == 0 {
-                    break;
-                }
+    fn walk_by<const ONLY_LEQ: bool>(&self, scratch: &mut Scratch) -> f64 {
+        let mut at = self.chains.starts;
+        let mut expected = at.map(|place| self.chains.node(place).expected);
+        for _ in 0..self.chains.least {
+            self.step::<ONLY_LEQ>(&mut at, &mut expected, scratch);
+        }
+        // A lane that is at its end stays there, and changes nothing.
+        while at != [chain::END; LANES] {
+            for _ in 0..STEPS {
+                self.step::<ONLY_LEQ>(&mut at, &mut expected, scratch);
             }
-            sum += at.iter().map(|leaf| f64::from(self.node(*leaf).expected)).sum::<f64>();
         }
-        sum
+        // What went from leaves to the roots behind them is what those were to be expected
+        // to add, less what the leaves do.
+        let mut between = [0.0; 8];
+        let (eights, _) = scratch.contributions[2 * FEATURES..].as_chunks_mut::<8>();
+        for eight in eights {
+            for (sum, change) in between.iter_mut().zip(std::mem::take(eight)) {
+                *sum += f64::from(change);
+            }
+        }
+        self.chains.later - between.iter().sum::<f64>()
     }
 
+    /// One step of every lane.
     #[inline(always)]
-    fn node(&self, index: u32) -> &Node {
-        debug_assert!((index as usize) < self.nodes.len());
-        // SAFETY: roots and children are indexes of nodes, as `compile` makes sure of
-        // before there is a `Trees`. Two checks in each of more than a thousand steps a
-        // call are a quarter of its instructions.
-        unsafe { self.nodes.get_unchecked(index as usize) }
+    fn step<const ONLY_LEQ: bool>(
+        &self,
+        at: &mut [u32; LANES],
+        expected: &mut [f32; LANES],
+        scratch: &mut Scratch,
+    ) {
+        for (place, expected) in at.iter_mut().zip(expected) {
+            let node = self.chains.node(*place);
+            let next = node.next::<ONLY_LEQ>(scratch);
+            let then = self.chains.node(next).expected;
+            scratch.contributions[usize::from(node.column)] += then - *expected;
+            (*place, *expected) = (next, then);
+        }
     }
 
     fn finish(&self, sum: f64) -> f32 {
