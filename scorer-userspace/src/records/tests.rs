@@ -499,7 +499,9 @@ fn old_numbers_become_pseudonyms_that_can_be_asked_for_and_erased() {
     assert_eq!(told.len(), 7);
     // Of a Call-ID only the call's own numbers are known to be numbers.
     let theirs = |row: &&String| !row.contains("441632960001-77");
-    assert!(!told.iter().filter(theirs).any(|row| row.contains("960")), "{told:?}");
+    // So many digits that no pseudonym has them by chance.
+    let shows = |row: &String| row.contains("1632960") || row.contains("2079460");
+    assert!(!told.iter().filter(theirs).any(shows), "{told:?}");
     assert!(told[6].starts_with("anonymous,") && told[6].contains(",g,"), "{}", told[6]);
     assert!(told[0].ends_with(",answered"), "outcomes stay: {}", told[0]);
     // One number, one pseudonym, which the number finds.

@@ -1,6 +1,6 @@
 //! Trees one behind the other, a chain for each lane.
 
-use super::{FEATURES, LANES, LEAF_FEATURES, Node};
+use super::{BELOW, FEATURES, LANES, LEAF_FEATURES, Node};
 use crate::model::graph::Said;
 
 /// Where a lane ends: a node that leads to itself.
@@ -116,13 +116,13 @@ impl Node {
             value: u32::MAX,
             expected,
             child: own,
-            column: (2 * (FEATURES + own as usize % LEAF_FEATURES)) as u16,
+            column: (FEATURES + own as usize % LEAF_FEATURES) as u16,
             equal: false,
         }
     }
 
     /// It takes its true child whatever comes.
     fn is_leaf(&self) -> bool {
-        self.value == u32::MAX && usize::from(self.column) >= 2 * FEATURES && !self.equal
+        self.value == u32::MAX && (FEATURES..BELOW).contains(&usize::from(self.column))
     }
 }

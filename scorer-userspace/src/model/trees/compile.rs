@@ -8,7 +8,7 @@ use std::{
 use tract_onnx::pb;
 
 use super::{
-    FEATURES, Node, Trees,
+    BELOW, FEATURES, Node, Trees,
     chain::{Chains, Tree},
     order,
 };
@@ -402,7 +402,7 @@ impl Builder<'_> {
             value: order(lists.value[file]) - u32::from(next_below),
             expected: 0.0,
             child: 0,
-            column: 2 * *feature + u16::from(missing_true != changed),
+            column: if missing_true == changed { *feature } else { *feature + BELOW as u16 },
             equal,
         };
         Ok((node, [yes, no]))

@@ -36,8 +36,8 @@ struct Node {
     /// Where the true child stands, the false one behind it. Of leaves: the root of the
     /// lane's next tree, which is always taken.
     child: u32,
-    /// Of [`Scratch::columns`]: twice the feature's index in the registry's order, and
-    /// one more where a missing value takes the true branch.
+    /// Of [`Scratch::columns`]: the feature's index in the registry's order, and
+    /// [`BELOW`] more where a missing value takes the true branch.
     column: u16,
     /// True for this value alone and not for those below, too.
     equal: bool,
@@ -59,8 +59,10 @@ pub(super) struct Trees {
 
 /// Values of a `u16`, so that what one indexes needs no check.
 const COLUMNS: usize = 1 << 16;
-/// Features a row may have. The rest of the room is for leaves, which are of none.
-const FEATURES: usize = COLUMNS / 2 - LEAF_FEATURES;
+/// Where the second half of them begins.
+const BELOW: usize = COLUMNS / 2;
+/// Features a row may have. The rest of the first half is for leaves, which are of none.
+const FEATURES: usize = BELOW - LEAF_FEATURES;
 /// What goes from a leaf to the next root is no feature's. Each leaf has another of
 /// these: adding up in one place, each would wait for the one before.
 const LEAF_FEATURES: usize = 64;
@@ -69,8 +71,9 @@ const LEAF_FEATURES: usize = 64;
 /// more is touched than there are features.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// Each value twice, by [`order`]: missing above all others, and missing below all. So
-    /// one comparison tells the branch also of a missing value.
+    /// The row twice, by [`order`]: with what is missing above all others, and from
+    /// [`BELOW`] on with that below all. So one comparison tells the branch also of a
+    /// missing value.
     columns: Box<[u32; COLUMNS]>,
     /// By column; all 0 between two rows.
     contributions: Box<[f32; COLUMNS]>,
@@ -108,20 +111,33 @@ impl Scratch {
     /// Makes ready for a row; how many of its features may be asked for.
     fn set(&mut self, row: &[f32]) -> usize {
         let used = row.len().min(FEATURES);
-        let (pairs, _) = self.columns.as_chunks_mut::<2>();
-        for (pair, value) in pairs.iter_mut().zip(&row[..used]) {
+        let (above, below) = self.columns.split_at_mut(BELOW);
+        let pairs = above[..used].iter_mut().zip(&mut below[..used]);
+        for ((above, below), value) in pairs.zip(&row[..used]) {
             let place = order(*value);
-            *pair = if value.is_nan() { [ABOVE_ALL, BELOW_ALL] } else { [place; 2] };
+            *above = if value.is_nan() { ABOVE_ALL } else { place };
+            *below = if value.is_nan() { BELOW_ALL } else { place };
         }
         used
+    }
+
+    /// What each feature contributed; from then on nothing has.
+    fn take(&mut self, contributions: &mut [f32]) {
+        let used = contributions.len();
+        let (above, below) = self.contributions.split_at_mut(BELOW);
+        let pairs = above[..used].iter_mut().zip(&mut below[..used]);
+        for ((above, below), share) in pairs.zip(contributions) {
+            *share = *above + *below;
+            (*above, *below) = (0.0, 0.0);
+        }
     }
 }
 
 impl Node {
     /// Where to go from here.
     #[inline(always)]
-    fn next<const ONLY_LEQ: bool>(&self, scratch: &Scratch) -> u32 {
-        let x = scratch.columns[usize::from(self.column)];
+    fn next<const ONLY_LEQ: bool>(&self, columns: &[u32; COLUMNS]) -> u32 {
+        let x = columns[usize::from(self.column)];
         let not = if !ONLY_LEQ && self.equal {
             x != self.value && x != BELOW_ALL
         } else {
@@ -136,7 +152,8 @@ impl Trees {
     pub(super) fn probability(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
         let used = scratch.set(row);
         let sum = self.walk(scratch);
-        scratch.contributions[..2 * used].fill(0.0);
+        scratch.contributions[..used].fill(0.0);
+        scratch.contributions[BELOW..BELOW + used].fill(0.0);
         self.finish(sum)
     }
 
@@ -151,12 +168,8 @@ impl Trees {
     ) -> f32 {
         let used = scratch.set(row);
         let sum = self.walk(scratch);
-        let (pairs, _) = scratch.contributions.as_chunks_mut::<2>();
         let (asked, never) = contributions.split_at_mut(used);
-        for (share, pair) in asked.iter_mut().zip(pairs) {
-            let [above, below] = std::mem::take(pair);
-            *share = above + below;
-        }
+        scratch.take(asked);
         never.fill(0.0);
         if !self.logistic {
             // Forests add up shares of the probability: stretched to log-odds.
@@ -179,21 +192,24 @@ impl Trees {
     }
 
     fn walk_by<const ONLY_LEQ: bool>(&self, scratch: &mut Scratch) -> f64 {
+        // Apart: what is written to one does not move the other.
+        let Scratch { columns, contributions } = scratch;
+        let (columns, contributions) = (&**columns, &mut **contributions);
         let mut at = self.chains.starts;
         let mut expected = at.map(|place| self.chains.node(place).expected);
         for _ in 0..self.chains.least {
-            self.step::<ONLY_LEQ>(&mut at, &mut expected, scratch);
+            self.step::<ONLY_LEQ>(&mut at, &mut expected, columns, contributions);
         }
         // A lane that is at its end stays there, and changes nothing.
         while at != [chain::END; LANES] {
             for _ in 0..STEPS {
-                self.step::<ONLY_LEQ>(&mut at, &mut expected, scratch);
+                self.step::<ONLY_LEQ>(&mut at, &mut expected, columns, contributions);
             }
         }
         // What went from leaves to the roots behind them is what those were to be expected
         // to add, less what the leaves do.
         let mut between = [0.0; 8];
-        let (eights, _) = scratch.contributions[2 * FEATURES..].as_chunks_mut::<8>();
+        let (eights, _) = contributions[FEATURES..BELOW].as_chunks_mut::<8>();
         for eight in eights {
             for (sum, change) in between.iter_mut().zip(std::mem::take(eight)) {
                 *sum += f64::from(change);
@@ -208,13 +224,14 @@ impl Trees {
         &self,
         at: &mut [u32; LANES],
         expected: &mut [f32; LANES],
-        scratch: &mut Scratch,
+        columns: &[u32; COLUMNS],
+        contributions: &mut [f32; COLUMNS],
     ) {
         for (place, expected) in at.iter_mut().zip(expected) {
             let node = self.chains.node(*place);
-            let next = node.next::<ONLY_LEQ>(scratch);
+            let next = node.next::<ONLY_LEQ>(columns);
             let then = self.chains.node(next).expected;
-            scratch.contributions[usize::from(node.column)] += then - *expected;
+            contributions[usize::from(node.column)] += then - *expected;
             (*place, *expected) = (next, then);
         }
     }
