@@ -620,7 +620,7 @@ impl Profile {
 impl Recent {
     /// Whether it is one of them; all are compared at once.
     pub(super) fn has(&self, token: u32) -> bool {
-        self.tokens.iter().fold(false, |has, known| has | (*known == token))
+        self.tokens.iter().map(|known| u8::from(*known == token)).sum::<u8>() > 0
     }
 
     /// One more; whether it was there.
