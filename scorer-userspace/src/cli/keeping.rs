@@ -55,7 +55,7 @@ pub(super) fn certificates(config: &StirConfig) -> anyhow::Result<Option<Store>>
 }
 
 /// Certificates in the configured folder, and no others: nothing is fetched.
-pub(super) fn kept_certificates(config: &StirConfig) -> anyhow::Result<Option<Store>> {
+pub(crate) fn kept_certificates(config: &StirConfig) -> anyhow::Result<Option<Store>> {
     Ok(store_config(config)?.map(Store::offline))
 }
 

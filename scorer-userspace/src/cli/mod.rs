@@ -16,7 +16,7 @@ mod features;
 mod gate;
 mod inline;
 mod investigate;
-mod keeping;
+pub(crate) mod keeping;
 mod label;
 mod list;
 mod live;

@@ -132,17 +132,20 @@ impl Pace {
     }
 }
 
+/// Kinds and the time: they fill vector registers.
+pub(super) const LANES: usize = KINDS + 1;
+
 /// The same as ratios of likelihoods: who holds a call against a dozen callers multiplies
 /// ratios, and takes logarithms of those that count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// [`Weight::most`] and [`Weight::against`], by kind; one more lane for the time, of
     /// which nothing is asked here.
-    pub(super) most: [f32; KINDS + 1],
-    pub(super) against: [f32; KINDS + 1],
+    pub(super) most: [f32; LANES],
+    pub(super) against: [f32; LANES],
     /// [`Weight::kept`], and all calls as if seen before.
-    pub(super) kept: [f32; KINDS + 1],
-    pub(super) seen: [f32; KINDS + 1],
+    pub(super) kept: [f32; LANES],
+    pub(super) seen: [f32; LANES],
     /// [`ELSEWHERE`].
     pub(super) elsewhere: f32,
     /// [`NEW`].
@@ -156,7 +159,7 @@ pub(super) struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         let lanes = |of: fn(&Weight) -> f32| {
-            let mut lanes = [1.0; KINDS + 1];
+            let mut lanes = [1.0; LANES];
             lanes.iter_mut().zip(&WEIGHTS).for_each(|(lane, weight)| *lane = of(weight));
             lanes
         };

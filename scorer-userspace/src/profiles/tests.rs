@@ -4,12 +4,12 @@ use std::{collections::HashMap, io, sync::Arc};
 
 use super::{Belongs, Evidence, KINDS, Kind, Measured, Portrait, Profiles, Truth};
 use crate::{
+    cli::keeping::kept_certificates,
     config::Config,
     engine::Engine,
     features,
     model::Model,
     simulate::{Label, Mix, Packet, Simulation, Sink, write_site},
-    stir::{self, Store, StoreConfig},
     time::Timestamp,
 };
 
@@ -263,13 +263,8 @@ fn site(mix: &Mix, seed: u64) -> Engine {
     // The transparent model: scores are not looked at.
     let model = Arc::new(Model::baseline(&features::names()).expect("built in"));
     let mut engine = Engine::new(&engine, model).expect("the site's tables");
-    let anchors = std::fs::read(config.stir.anchors.expect("anchors")).expect("a file");
-    engine.set_store(Arc::new(Store::offline(StoreConfig {
-        anchors: stir::anchors(&anchors).expect("certificates"),
-        hosts: config.stir.hosts,
-        folder: config.stir.folder,
-        keep: config.stir.keep,
-    })));
+    let store = kept_certificates(&config.stir).expect("the site's certificates");
+    engine.set_store(Arc::new(store.expect("trust anchors")));
     engine
 }
 

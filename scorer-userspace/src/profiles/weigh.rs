@@ -3,7 +3,7 @@
 
 use super::{
     Evidence, KINDS, Kind,
-    model::{Bounds, GATEWAY, MARGIN, NEW, SPECIFIC, WEIGHTS},
+    model::{Bounds, GATEWAY, LANES, MARGIN, NEW, SPECIFIC, WEIGHTS},
     table::{Known, Profile, SHARED_AT},
 };
 use crate::{maths::ln, time::Timestamp};
@@ -29,9 +29,6 @@ pub(super) struct Scene<'a> {
 /// How many times likelier what is seen is of a profile than of anybody, by kind of
 /// evidence, and last by the time since its last call.
 pub(super) type Ratios = [f32; LANES];
-
-/// Kinds and the time: they fill vector registers.
-const LANES: usize = KINDS + 1;
 
 /// What speaks for a profile, nats.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +120,7 @@ impl<'a> Scene<'a> {
         let mut rarity = self.rarity;
         let mut habits = [0u32; LANES];
         habits[..KINDS].copy_from_slice(bytemuck::cast_slice(&profile.habits));
-        let (mut kept, mut asked) = ([false; KINDS], [false; LANES]);
+        let (mut kept, mut asked) = ([false; LANES], [false; LANES]);
         for kind in Kind::ALL {
             let at = kind as usize;
             let token = self.evidence.0[at];
@@ -154,7 +151,7 @@ impl<'a> Scene<'a> {
             let stays = (bounds.kept[at] + of_kept) / (bounds.seen[at] + of_seen);
             let with = (stays * rarity[at] + (1.0 - stays)).min(most[at]);
             let without = (1.0 - stays).max(0.005).min(bounds.against[at]);
-            let said = if at < KINDS && kept[at] { with } else { without };
+            let said = if kept[at] { with } else { without };
             ratios[at] = if asked[at] { said } else { 1.0 };
         }
         let since = self.now.0.saturating_sub(profile.last) as f32 / 1e9;

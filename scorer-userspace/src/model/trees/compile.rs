@@ -290,23 +290,25 @@ struct Builder<'m> {
 #[derive(Default)]
 struct Laid {
     nodes: Vec<Node>,
-    /// Of each node: where it stands in the file, and where its children do.
+    /// Where each stands in the file.
     files: Vec<usize>,
-    children: Vec<[usize; 2]>,
-    depths: Vec<u32>,
+    waiting: BinaryHeap<Waiting>,
 }
+
+/// A node whose children are not laid out yet: how often it was hit, as bits, which are in
+/// the order of what is above 0; its index, the first first; its depth, and where its
+/// children stand in the file.
+type Waiting = (u32, Reverse<usize>, u32, [usize; 2]);
 
 impl Builder<'_> {
     /// Lays one tree out, the children of nodes that were hit most in training first: most
     /// rows find their way in few cache lines.
     fn tree(&mut self, root: usize) -> Said<Tree> {
         let mut laid = Laid::default();
-        let mut waiting = BinaryHeap::new();
-        self.lay(root, 0, &mut laid, &mut waiting)?;
-        while let Some((_, Reverse(at))) = waiting.pop() {
+        self.lay(root, 0, &mut laid)?;
+        while let Some((_, Reverse(at), depth, children)) = laid.waiting.pop() {
             laid.nodes[at].child = laid.nodes.len() as u32;
-            let depth = laid.depths[at] + 1;
-            if depth > MAX_DEPTH {
+            if depth == MAX_DEPTH {
                 return Err(format!(
                     "tree {} is deeper than {MAX_DEPTH}, or has a cycle",
                     self.lists.tree[root]
@@ -315,8 +317,8 @@ impl Builder<'_> {
             if self.nodes + laid.nodes.len() + 2 > MAX_NODES {
                 return Err(format!("the trees have more than {MAX_NODES} nodes"));
             }
-            for child in laid.children[at] {
-                self.lay(child, depth, &mut laid, &mut waiting)?;
+            for child in children {
+                self.lay(child, depth + 1, &mut laid)?;
             }
         }
         self.nodes += laid.nodes.len();
@@ -324,30 +326,19 @@ impl Builder<'_> {
     }
 
     /// Adds a node; one that has children waits for them.
-    fn lay(
-        &mut self,
-        file: usize,
-        depth: u32,
-        laid: &mut Laid,
-        waiting: &mut BinaryHeap<(u32, Reverse<usize>)>,
-    ) -> Said<()> {
+    fn lay(&mut self, file: usize, depth: u32, laid: &mut Laid) -> Said<()> {
         // Two parents of one node, as onnxmltools writes for sets of categories, get a
         // copy each.
         self.seen[file] = true;
         let own = laid.nodes.len();
-        let children = if self.lists.modes[file] == b"LEAF" {
+        laid.files.push(file);
+        if self.lists.modes[file] == b"LEAF" {
             laid.nodes.push(Node::leaf(own as u32, self.weights[file]));
-            [own; 2]
         } else {
             let (node, children) = self.node(file)?;
             laid.nodes.push(node);
-            // Bits of what is above 0 are in its order.
-            waiting.push((self.hits(file).to_bits(), Reverse(own)));
-            children
-        };
-        laid.children.push(children);
-        laid.files.push(file);
-        laid.depths.push(depth);
+            laid.waiting.push((self.hits(file).to_bits(), Reverse(own), depth, children));
+        }
         Ok(())
     }
 
