@@ -22,7 +22,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use datafusion::{
@@ -225,7 +225,7 @@ impl Store {
         since: Timestamp,
         time: Option<Duration>,
     ) -> Result<Vec<(u64, u64)>, QueryError> {
-        let deadline = time.and_then(|time| std::time::Instant::now().checked_add(time));
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let (found, all) = super::seek::seek(&self.folder, call_ids, since, deadline)?;
         if all { Ok(found) } else { Err(QueryError::TooLong(time.unwrap_or_default())) }
     }
@@ -292,6 +292,7 @@ impl Store {
         limits: &Limits,
         sink: &mut dyn Sink,
     ) -> Result<Answered, QueryError> {
+        let started = Instant::now();
         let failed = |error: DataFusionError| explain(&error, limits);
         let mut tries = 0;
         let (mut stream, first) = loop {
@@ -321,6 +322,12 @@ impl Store {
         let mut answered = Answered { rows: 0, cut: false };
         let mut next = first;
         while let Some(batch) = next {
+            // The timer looks only where the work waits, and rounds up to a millisecond.
+            if let Some(time) = limits.time
+                && started.elapsed() >= time
+            {
+                return Err(QueryError::TooLong(time));
+            }
             let left = limits.rows.map_or(usize::MAX, |rows| rows - answered.rows);
             let batch = if batch.num_rows() > left {
                 answered.cut = true;
