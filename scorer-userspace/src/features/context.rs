@@ -52,6 +52,8 @@ pub struct Parts<'a> {
     pub from_tag: &'a [u8],
     /// Branch of the topmost Via.
     pub branch: Option<&'a [u8]>,
+    /// Number of CSeq.
+    pub cseq: Option<u32>,
     /// Hosts of From, Contact and topmost Via that are addresses.
     pub from_address: Option<IpAddr>,
     /// See [`Self::from_address`].
@@ -123,6 +125,7 @@ impl<'a> Parts<'a> {
             via,
             from_tag: from.and_then(|from| from.tag()).unwrap_or_default(),
             branch: via.and_then(|via| via.branch()),
+            cseq: message.cseq().map(|(number, _)| number),
             from_address: from.and_then(|from| address(from.uri.host)),
             contact_address: contact.and_then(|contact| address(contact.uri.host)),
             via_address: via.and_then(|via| address(via.host)),
@@ -205,31 +208,45 @@ pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Four decimal numbers up to 255 without leading zeros (RFC 3986 section 3.2.2).
+/// Four decimal numbers up to 255 without leading zeros (RFC 3986 section 3.2.2), of at
+/// most 15 bytes. Without branches on the digits: no two hosts have them alike.
 fn dotted(host: &[u8]) -> Option<[u8; 4]> {
-    let (mut octets, mut at) = ([0; 4], 0);
-    let (mut value, mut digits) = (0u16, 0);
-    for byte in host {
-        if *byte == b'.' {
-            if digits == 0 || at == 3 {
-                return None;
-            }
-            octets[at] = value as u8;
-            (at, value, digits) = (at + 1, 0, 0);
-            continue;
+    // All of it as one number, the first byte lowest.
+    let text = match (host.first_chunk::<8>(), host.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            // They overlap, and are the same where they do.
+            let above = 8 * (host.len() - 8) as u32;
+            u128::from(u64::from_le_bytes(*first))
+                | u128::from(u64::from_le_bytes(*last)) << (above & 63)
         }
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 || (digits > 0 && value == 0) {
-            return None;
-        }
-        value = value * 10 + u16::from(digit);
-        digits += 1;
-        if value > 255 {
-            return None;
-        }
+        _ => host.iter().rev().fold(0, |text, byte| text << 8 | u128::from(*byte)),
+    };
+    const BYTES: u128 = u128::MAX / 0xff;
+    // A bit for each byte that is a dot; the carry of one byte does not reach the next.
+    let low = text ^ BYTES * b'.' as u128;
+    let dots = !((low & BYTES * 0x7f) + BYTES * 0x7f | low) & BYTES * 0x80;
+    // And for each that is no digit.
+    let digits = text ^ BYTES * 0x30;
+    let others = ((digits & BYTES * 0x7f) + BYTES * 0x76 | digits) & BYTES * 0x80;
+    let length = 8 * host.len() as u32;
+    if others & !dots & ((1 << length) - 1) != 0 || dots.count_ones() != 3 {
+        return None;
     }
-    octets[at] = value as u8;
-    (at == 3 && digits > 0).then_some(octets)
+    let (mut octets, mut rest, mut dots, mut right) = ([0; 4], digits, dots, true);
+    let mut left = length;
+    for octet in &mut octets {
+        // Bits up to the next dot, or to the end.
+        let bits = if dots == 0 { left } else { dots.trailing_zeros() - 7 };
+        // Its digits at the upper end of three.
+        right &= matches!(bits, 8 | 16 | 24);
+        let three = (rest as u32 & 0x00ff_ffff) << (24u32.wrapping_sub(bits) & 31);
+        let value = (three & 15) * 100 + (three >> 8 & 15) * 10 + (three >> 16 & 15);
+        right &= value <= 255 && value >= [0, 10, 100, 0][(bits / 8).wrapping_sub(1) as usize & 3];
+        *octet = value as u8;
+        let used = bits + 8;
+        (rest, dots, left) = (rest >> (used & 127), dots >> (used & 127), left.wrapping_sub(used));
+    }
+    right.then_some(octets)
 }
 
 /// IPv6, in all its forms.

@@ -43,11 +43,10 @@ const ONCE: u128 = {
     }
     all
 };
-const _: () = assert!(HeaderName::COUNT <= 128);
 
 pub(super) fn fill<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     lines(call, out);
-    path(call, out);
+    path(call, out, traits);
     identifiers(call, out, traits);
     abilities(call, out, traits);
     let message = call.message;
@@ -127,7 +126,7 @@ fn lines(call: &Call<'_>, out: &mut Vector) {
 }
 
 /// The way the message came.
-fn path(call: &Call<'_>, out: &mut Vector) {
+fn path<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     let (message, parts) = (call.message, &call.parts);
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
     let (mut private, mut received, mut transports, mut vias) = (false, false, 0u8, 0u16);
@@ -141,6 +140,7 @@ fn path(call: &Call<'_>, out: &mut Vector) {
         };
         vias += 1;
         let Some(via) = via else { continue };
+        traits.last_via = (via.host, host);
         private |= host.is_some_and(is_private);
         transports |= match via.transport {
             [b'U' | b'u', ..] => 1,
@@ -203,7 +203,7 @@ fn identifiers<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     set(id::TAG_ENTROPY, entropy(tag));
     traits.tag = pattern(tag);
     set(id::TAG_PATTERN, f32::from(traits.tag));
-    if let Some((number, _)) = message.cseq() {
+    if let Some(number) = parts.cseq {
         set(id::CSEQ_START, ln_1p(number as f32));
     }
 }
@@ -220,11 +220,11 @@ fn abilities<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     }
     set(id::USER_AGENT_IS_SCANNER, flag(is_scanner(message, call.parts.from_user())));
     if message.has(HeaderName::Allow) {
-        traits.allow = sets::allow(message.values(HeaderName::Allow));
+        traits.allow = sets::allow(message);
         set(id::ALLOW_SET, f32::from(traits.allow));
     }
     if message.has(HeaderName::Supported) {
-        traits.supported = sets::supported(message.values(HeaderName::Supported));
+        traits.supported = sets::supported(message);
         set(id::SUPPORTED_SET, f32::from(traits.supported));
     }
     if message.has(HeaderName::Accept) {

@@ -1,12 +1,14 @@
 //! The media offer.
 
+use std::net::IpAddr;
+
 use super::{
     Call, Traits, Vector,
-    context::{address, is_private_host},
+    context::{address, is_private},
     flag, id, maybe,
     pattern::pattern,
 };
-use crate::sip::{Sdp, find};
+use crate::sip::{Sdp, find, same};
 
 /// Lines looked at; no offer that is meant has more.
 const LINES: usize = 256;
@@ -66,7 +68,7 @@ pub(super) fn fill<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a
     }
     traits.codecs = offer.codecs;
     traits.shape = offer.shape;
-    offer.set(call, &mut set);
+    offer.set(call, traits.origin, &mut set);
     set(id::SDP_LINE_ENDING_ODDITIES, flag(odd_line_ends(&sdp)));
 }
 
@@ -149,7 +151,7 @@ impl<'a> Offer<'a> {
         }
     }
 
-    fn set(&self, call: &Call<'_>, set: &mut dyn FnMut(u16, f32)) {
+    fn set(&self, call: &Call<'_>, origin: (&[u8], Option<IpAddr>), set: &mut dyn FnMut(u16, f32)) {
         set(id::SDP_MEDIA_COUNT, f32::from(self.media));
         if self.media > 0 {
             set(id::SDP_CODEC_COUNT, f32::from(self.formats));
@@ -187,7 +189,11 @@ impl<'a> Offer<'a> {
             set(id::SDP_PORT_PARITY, (port & 1) as f32);
             set(id::SDP_PORT_RANGE, port as f32 / 1_000.0);
         }
-        let media_host = self.connection.and_then(address);
+        // Mostly the host of the origin, which was read.
+        let media_host = match self.connection {
+            Some(host) if same(host, origin.0) => origin.1,
+            host => host.and_then(address),
+        };
         let differs = media_host.map(|host| host != call.meta.source.ip());
         set(id::SDP_CONNECTION_IP_DIFFERS_FROM_SOURCE, maybe(differs));
     }
@@ -195,17 +201,16 @@ impl<'a> Offer<'a> {
 
 /// `o=- 3838 3838 IN IP4 192.0.2.1`.
 ///
-/// Gives the host.
-fn origin<'a>(value: &'a [u8], set: &mut dyn FnMut(u16, f32)) -> &'a [u8] {
+/// Gives the host, and its address.
+fn origin<'a>(value: &'a [u8], set: &mut dyn FnMut(u16, f32)) -> (&'a [u8], Option<IpAddr>) {
     let mut fields = fields(value);
     let (user, session) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     set(id::SDP_ORIGIN_USER, f32::from(pattern(user)));
     set(id::SDP_SESS_ID_PATTERN, f32::from(session_id(session)));
-    let host = fields.nth(3);
-    if let Some(host) = host {
-        set(id::SDP_ORIGIN_IP_PRIVATE, flag(is_private_host(host)));
-    }
-    host.unwrap_or_default()
+    let Some(host) = fields.nth(3) else { return Default::default() };
+    let address = address(host);
+    set(id::SDP_ORIGIN_IP_PRIVATE, flag(address.is_some_and(is_private)));
+    (host, address)
 }
 
 fn session_id(text: &[u8]) -> u8 {

@@ -1,7 +1,7 @@
 //! How a call is signalled, beside the kernel's header order: grammars, sets, the
 //! shape of the offer. docs/fingerprint.md tells the grammar.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use crate::capture::{PacketMeta, Transport};
 
@@ -32,8 +32,10 @@ pub struct Traits<'a> {
     pub signature: u64,
     /// User-Agent, whole; empty without one.
     pub agent_text: &'a [u8],
-    /// Host of the offer's `o=` line; empty without an offer.
-    pub origin: &'a [u8],
+    /// Host of the offer's `o=` line; empty without an offer. And its address, if it is one.
+    pub origin: (&'a [u8], Option<IpAddr>),
+    /// Host of the last Via, and its address, if it is one.
+    pub last_via: (&'a [u8], Option<IpAddr>),
 }
 
 impl Traits<'_> {

@@ -35,15 +35,11 @@ impl Evidence {
             .word(u64::from(form(parts.callee_user())))
             .end();
         let own = meta.source.ip();
-        let last_via = call.message.vias().last();
-        let behind = [
-            parts.contact.map_or(&[][..], |contact| contact.uri.host),
-            last_via.map_or(&[][..], |via| via.host),
-            traits.origin,
-        ];
+        let contact = parts.contact.map_or(&[][..], |contact| contact.uri.host);
+        let behind = [(contact, parts.contact_address), traits.last_via, traits.origin];
         let mut origin = Token::of(Kind::Origin).word(stack);
-        for host in behind {
-            let known = host.is_empty() || crate::features::host_address(host) == Some(own);
+        for (host, address) in behind {
+            let known = host.is_empty() || address == Some(own);
             origin = origin.bytes(if known { b"" } else { host });
         }
         let about = &call.caller_about;

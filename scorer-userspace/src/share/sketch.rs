@@ -20,8 +20,8 @@ pub(crate) fn sketch(call: &Call<'_>, traits: &Traits<'_>) -> Option<[u8; 16]> {
     let own = call.meta.source.ip();
     let hosts = [
         call.parts.contact.map_or(&[][..], |contact| contact.uri.host),
-        call.message.vias().last().map_or(&[][..], |via| via.host),
-        traits.origin,
+        traits.last_via.0,
+        traits.origin.0,
     ];
     let mut hash = Context::new(&SHA256);
     let mut some = false;

@@ -4,7 +4,7 @@ use scorer_common::{Scan, fingerprint, limits::SCAN_LINES};
 
 use super::{
     HeaderName, Method, NameAddr, Sdp, StartLine, Uri, Values, Via, find,
-    text::{number, split_at_byte, trim},
+    text::{number, split_at_byte, trim, trim_end},
 };
 
 /// One header line.
@@ -73,8 +73,12 @@ pub struct Scratch {
     entries: Box<[Entry; Message::MAX_HEADERS]>,
     /// For each name: index of its first entry plus one, or 0.
     first: [u16; HeaderName::COUNT],
+    /// A bit for each name that has more than one.
+    repeated: u128,
     scan: Scan,
 }
+
+const _: () = assert!(HeaderName::COUNT <= 128);
 
 impl Scratch {
     /// Empty scratch room.
@@ -89,6 +93,7 @@ impl Scratch {
         Self {
             entries: Box::new([entry; Message::MAX_HEADERS]),
             first: [0; HeaderName::COUNT],
+            repeated: 0,
             scan: Scan::EMPTY,
         }
     }
@@ -107,6 +112,7 @@ pub struct Message<'a> {
     start: StartLine<'a>,
     entries: &'a [Entry],
     first: &'a [u16; HeaderName::COUNT],
+    repeated: u128,
     scan: &'a Scan,
     body: &'a [u8],
     body_on_wire: usize,
@@ -138,6 +144,7 @@ impl<'a> Message<'a> {
             _ => Scan::of(bytes),
         };
         scratch.first = [0; HeaderName::COUNT];
+        scratch.repeated = 0;
         let line_end = find(bytes, b'\n').unwrap_or(bytes.len());
         let start = StartLine::parse(&bytes[..line_end]).ok_or(ParseError::StartLine)?;
 
@@ -150,6 +157,7 @@ impl<'a> Message<'a> {
             start,
             entries: &scratch.entries[..count],
             first: &scratch.first,
+            repeated: scratch.repeated,
             scan: &scratch.scan,
             body: &bytes[body_start..],
             body_on_wire: bytes.len() - body_start,
@@ -209,22 +217,21 @@ impl<'a> Message<'a> {
     }
 
     /// Values of all headers of that name, one per line.
-    pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let bytes = self.bytes;
-        // From the first one on; nothing when there is none.
-        let from = match self.first[name as usize] {
-            0 => self.entries.len(),
-            index => usize::from(index) - 1,
+    pub fn all(&self, name: HeaderName) -> Lines<'a> {
+        // From the first one on, and mostly that alone; nothing when there is none.
+        let entries = match usize::from(self.first[name as usize]).checked_sub(1) {
+            None => &[],
+            Some(from) if self.repeated >> name as u8 & 1 == 0 => {
+                self.entries.get(from..=from).unwrap_or_default()
+            }
+            Some(from) => self.entries.get(from..).unwrap_or_default(),
         };
-        self.entries[from..]
-            .iter()
-            .filter(move |entry| entry.name == name)
-            .map(move |entry| slice(bytes, entry.value_start, entry.value_end))
+        Lines { bytes: self.bytes, entries: entries.iter(), name }
     }
 
     /// Values of all headers of that name, also those that share a line.
-    pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.all(name).flat_map(Values::new)
+    pub fn values(&self, name: HeaderName) -> AllValues<'a> {
+        AllValues { lines: self.all(name), line: Values::new(&[]) }
     }
 
     /// Lines of that name.
@@ -316,6 +323,45 @@ impl<'a> Message<'a> {
     }
 }
 
+/// See [`Message::all`].
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    bytes: &'a [u8],
+    entries: std::slice::Iter<'a, Entry>,
+    name: HeaderName,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let entry = self.entries.find(|entry| entry.name == self.name)?;
+        Some(slice(self.bytes, entry.value_start, entry.value_end))
+    }
+}
+
+/// See [`Message::values`].
+#[derive(Clone, Debug)]
+pub struct AllValues<'a> {
+    lines: Lines<'a>,
+    line: Values<'a>,
+}
+
+impl<'a> Iterator for AllValues<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            if let Some(value) = self.line.next() {
+                return Some(value);
+            }
+            self.line = Values::new(self.lines.next()?);
+        }
+    }
+}
+
 fn slice(bytes: &[u8], start: u16, end: u16) -> &[u8] {
     bytes.get(usize::from(start)..usize::from(end)).unwrap_or_default()
 }
@@ -391,16 +437,14 @@ impl Table<'_> {
             self.oddities.junk_lines = self.oddities.junk_lines.saturating_add(1);
             return Ok(());
         };
-        let mut name_length = colon;
-        while name_length > 0 && matches!(line[name_length - 1], b' ' | b'\t' | b'\r' | b'\n') {
-            name_length -= 1;
-        }
-        self.oddities.blank_before_colon += u16::from(name_length < colon);
-        let raw_name = &line[..name_length];
+        let (before, after) = (&line[..colon], &line[colon + 1..]);
+        let raw_name = trim_end(before);
+        self.oddities.blank_before_colon += u16::from(raw_name.len() < colon);
         let (name, as_specified) = HeaderName::read(raw_name);
         self.oddities.odd_case += u16::from(!as_specified);
-        let after = &line[colon + 1..];
-        let value = trim(after);
+        // As nearly all lines end and begin.
+        let after = after.strip_suffix(b"\r\n").unwrap_or(after);
+        let value = trim(after.strip_prefix(b" ").unwrap_or(after));
         // The value is a part of the line: its place is where its bytes are.
         let value_start = start + (value.as_ptr() as usize - line.as_ptr() as usize);
         if self.count >= Message::MAX_HEADERS {
@@ -409,7 +453,7 @@ impl Table<'_> {
         self.scratch.entries[self.count] = Entry {
             name,
             name_start: start as u16,
-            name_end: (start + name_length) as u16,
+            name_end: (start + raw_name.len()) as u16,
             value_start: value_start as u16,
             value_end: (value_start + value.len()) as u16,
         };
@@ -417,6 +461,8 @@ impl Table<'_> {
         let first = &mut self.scratch.first[name as usize];
         if *first == 0 {
             *first = self.count as u16;
+        } else {
+            self.scratch.repeated |= 1 << name as u8;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ mod text;
 mod uri;
 
 pub(crate) use find::{find, find2, same};
-pub use message::{Header, Message, Oddities, ParseError, Scratch};
+pub use message::{AllValues, Header, Lines, Message, Oddities, ParseError, Scratch};
 pub use name::HeaderName;
 pub use reply::{Answer, ReplyError, answer, destination, reply};
 pub use sdp::Sdp;

@@ -16,6 +16,12 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
     {
         text = rest;
     }
+    trim_end(text)
+}
+
+/// Without white space at its end.
+#[inline]
+pub(super) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
         && is_blank(*last)
     {
