@@ -8,8 +8,8 @@ use std::{
 use tract_onnx::pb;
 
 use super::{
-    BELOW, FEATURES, Node, Trees,
-    chain::{Chains, Tree},
+    BELOW, FEATURES, Trees,
+    chain::{Chains, Tree, TreeNode},
     order,
 };
 use crate::model::{
@@ -204,7 +204,7 @@ fn compile(node: &pb::NodeProto, columns: &[u16], tail: &Tail) -> Said<Trees> {
     let roots = trees.iter().map(|tree| f64::from(tree.nodes[0].expected));
     let expected = base + roots.sum::<f64>();
     Ok(Trees {
-        chains: Chains::new(trees, base)?,
+        chains: Chains::new(trees)?,
         only_leq,
         expected,
         logistic: logistic || tail.sigmoid,
@@ -289,7 +289,7 @@ struct Builder<'m> {
 /// A tree as far as it is laid out.
 #[derive(Default)]
 struct Laid {
-    nodes: Vec<Node>,
+    nodes: Vec<TreeNode>,
     /// Where each stands in the file.
     files: Vec<usize>,
     waiting: BinaryHeap<Waiting>,
@@ -333,7 +333,7 @@ impl Builder<'_> {
         let own = laid.nodes.len();
         laid.files.push(file);
         if self.lists.modes[file] == b"LEAF" {
-            laid.nodes.push(Node::leaf(own as u32, self.weights[file]));
+            laid.nodes.push(TreeNode::leaf(own as u32, self.weights[file]));
         } else {
             let (node, children) = self.node(file)?;
             laid.nodes.push(node);
@@ -348,7 +348,7 @@ impl Builder<'_> {
     }
 
     /// One inner node, and where its children stand in the file, the true one first.
-    fn node(&self, file: usize) -> Said<(Node, [usize; 2])> {
+    fn node(&self, file: usize) -> Said<(TreeNode, [usize; 2])> {
         let lists = self.lists;
         let tree = lists.tree[file];
         // By `<=` and `==` alone: the others are these with the branches changed over, or
@@ -389,7 +389,7 @@ impl Builder<'_> {
             return Err(format!("tree {tree} asks for feature {feature}, {FEATURES} are allowed"));
         }
         let missing_true = lists.missing.get(file).is_some_and(|missing| *missing != 0);
-        let node = Node {
+        let node = TreeNode {
             value: order(lists.value[file]) - u32::from(next_below),
             expected: 0.0,
             child: 0,
@@ -403,8 +403,7 @@ impl Builder<'_> {
     /// behind it, from its leaves up.
     fn expect(&self, laid: Laid) -> Tree {
         let Laid { mut nodes, files, .. } = laid;
-        // A leaf is left by a step, too.
-        let mut steps = vec![(1.0, 1); nodes.len()];
+        let mut steps = vec![(0.0, 0); nodes.len()];
         for i in (0..nodes.len()).rev() {
             let child = nodes[i].child as usize;
             if child == i {

@@ -1,49 +1,51 @@
 //! Tree ensembles (ai.onnx.ml `TreeEnsembleClassifier`, `TreeEnsembleRegressor`)
-//! compiled to compact nodes, which six lanes walk side by side. Each lane has a share
-//! of the trees and walks one after the other: a leaf leads on to the next tree's root. So
-//! no lane waits until the others have come down as well, and no branch is to be guessed.
+//! compiled to compact nodes, which eight lanes walk side by side. Each lane has a share
+//! of the trees and walks one after the other. There are no leaves: what would lead to one
+//! leads to the next tree's root. So no lane waits until the others have come down as
+//! well, and no branch is to be guessed.
 //!
 //! Tried before, with the built-in ensemble on vectors of calls. Slower: gathers of AVX2
 //! in place of loads (the sum alone took 2.4 to 4 times as long), bit vectors of leaves by
-//! feature as `QuickScorer` has them (1.2 to 2.2). No gain above the noise: contributions
-//! as a list for each leaf in place of changes along the path (0.7 to 1.4).
+//! feature as `QuickScorer` has them (1.2 to 2.2), contributions of each lane apart (1.1 to
+//! 1.5). No gain above the noise: contributions as a list for each leaf in place of changes
+//! along the path (0.7 to 1.4), nodes of sixteen bytes (1.0).
 
 mod chain;
 mod compile;
 
+use std::ptr::NonNull;
+
 use super::{logit, sigmoid};
-use chain::Chains;
+use chain::{At, Chains};
 
 pub(super) use compile::recognise;
 
 /// Walked side by side: their loads do not wait for each other. Of more, registers hold
 /// not all.
-const LANES: usize = 6;
+const LANES: usize = 8;
 /// Steps between two looks at whether all lanes are at their end.
 const STEPS: u32 = 4;
 
-/// Sixteen bytes, so that none lies across cache lines. Where they stand is told in
-/// halves of a node, since that is what addresses scale by.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(16))]
+/// Half a cache line, so that none lies across two.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
 struct Node {
     /// Of [`order`].
     value: u32,
-    /// Of leaves: what they add. Of inner nodes: what is to be expected of them,
-    /// the mean of their leaves weighted by how often each was hit in training
-    /// where the file says so, else alike. For contributions.
-    expected: f32,
-    /// Where the true child stands, the false one behind it. Of leaves: the root of the
-    /// lane's next tree, which is always taken.
-    child: u32,
     /// Of [`Scratch::columns`]: the feature's index in the registry's order, and
     /// [`BELOW`] more where a missing value takes the true branch.
     column: u16,
     /// True for this value alone and not for those below, too.
     equal: bool,
+    /// Where the true branch leads, and the false one: to another node of the tree, or to
+    /// the root of the lane's next tree.
+    next: [NonNull<Node>; 2],
+    /// What changes on that way of what the tree is to be expected to add: for the
+    /// feature's contribution.
+    change: [f32; 2],
 }
 
-const _: () = assert!(size_of::<Node>() == 16);
+const _: () = assert!(size_of::<Node>() == 32);
 
 /// A compiled ensemble.
 #[derive(Debug)]
@@ -61,11 +63,8 @@ pub(super) struct Trees {
 const COLUMNS: usize = 1 << 16;
 /// Where the second half of them begins.
 const BELOW: usize = COLUMNS / 2;
-/// Features a row may have. The rest of the first half is for leaves, which are of none.
-const FEATURES: usize = BELOW - LEAF_FEATURES;
-/// What goes from a leaf to the next root is no feature's. Each leaf has another of
-/// these: adding up in one place, each would wait for the one before.
-const LEAF_FEATURES: usize = 64;
+/// Features a row may have. One column is no feature's: that of a lane's end.
+const FEATURES: usize = BELOW - 1;
 
 /// A row as the nodes look at it, and what its features contribute. Of this room no
 /// more is touched than there are features.
@@ -121,29 +120,55 @@ impl Scratch {
         used
     }
 
-    /// What each feature contributed; from then on nothing has.
-    fn take(&mut self, contributions: &mut [f32]) {
-        let used = contributions.len();
-        let (above, below) = self.contributions.split_at_mut(BELOW);
-        let pairs = above[..used].iter_mut().zip(&mut below[..used]);
-        for ((above, below), share) in pairs.zip(contributions) {
+    /// What each feature contributed, and all together; from then on nothing has.
+    fn take(&mut self, contributions: &mut [f32]) -> f64 {
+        let [above, below] = self.contributed(contributions.len());
+        for ((share, above), below) in contributions.iter_mut().zip(&*above).zip(&*below) {
             *share = *above + *below;
-            (*above, *below) = (0.0, 0.0);
         }
+        above.fill(0.0);
+        below.fill(0.0);
+        total(contributions)
+    }
+
+    /// All together; from then on nothing has contributed.
+    fn take_sum(&mut self, used: usize) -> f64 {
+        let [above, below] = self.contributed(used);
+        for (above, below) in above.iter_mut().zip(&mut *below) {
+            *above += std::mem::take(below);
+        }
+        let sum = total(above);
+        above.fill(0.0);
+        sum
+    }
+
+    fn contributed(&mut self, used: usize) -> [&mut [f32]; 2] {
+        let (above, below) = self.contributions.split_at_mut(BELOW);
+        [&mut above[..used], &mut below[..used]]
     }
 }
 
+/// The sum of them.
+fn total(shares: &[f32]) -> f64 {
+    let (mut sums, (eights, rest)) = ([0.0; 8], shares.as_chunks::<8>());
+    for eight in eights {
+        for (sum, share) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(*share);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|share| f64::from(*share)).sum::<f64>()
+}
+
 impl Node {
-    /// Where to go from here.
+    /// Which branch to take from here.
     #[inline(always)]
-    fn next<const ONLY_LEQ: bool>(&self, columns: &[u32; COLUMNS]) -> u32 {
+    fn branch<const ONLY_LEQ: bool>(&self, columns: &[u32; COLUMNS]) -> usize {
         let x = columns[usize::from(self.column)];
-        let not = if !ONLY_LEQ && self.equal {
+        usize::from(if !ONLY_LEQ && self.equal {
             x != self.value && x != BELOW_ALL
         } else {
             self.value < x
-        };
-        self.child + 2 * u32::from(not)
+        })
     }
 }
 
@@ -151,10 +176,8 @@ impl Trees {
     /// Probability of one row, in the registry's order.
     pub(super) fn probability(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
         let used = scratch.set(row);
-        let sum = self.walk(scratch);
-        scratch.contributions[..used].fill(0.0);
-        scratch.contributions[BELOW..BELOW + used].fill(0.0);
-        self.finish(sum)
+        self.walk(scratch);
+        self.finish(self.expected + scratch.take_sum(used))
     }
 
     /// The same, with contributions: along each tree's path the change of what is
@@ -167,13 +190,13 @@ impl Trees {
         scratch: &mut Scratch,
     ) -> f32 {
         let used = scratch.set(row);
-        let sum = self.walk(scratch);
+        self.walk(scratch);
         let (asked, never) = contributions.split_at_mut(used);
-        scratch.take(asked);
+        let change = scratch.take(asked);
         never.fill(0.0);
+        let sum = self.expected + change;
         if !self.logistic {
             // Forests add up shares of the probability: stretched to log-odds.
-            let change = sum - self.expected;
             let scale = if change.abs() < 1e-9 {
                 0.0
             } else {
@@ -186,53 +209,25 @@ impl Trees {
         self.finish(sum)
     }
 
-    /// What the row's leaves add up to.
-    fn walk(&self, scratch: &mut Scratch) -> f64 {
+    /// Adds up in the scratch room what each feature changes: from what is to be expected
+    /// of all trees to what their leaves add.
+    fn walk(&self, scratch: &mut Scratch) {
         if self.only_leq { self.walk_by::<true>(scratch) } else { self.walk_by::<false>(scratch) }
     }
 
-    fn walk_by<const ONLY_LEQ: bool>(&self, scratch: &mut Scratch) -> f64 {
+    fn walk_by<const ONLY_LEQ: bool>(&self, scratch: &mut Scratch) {
         // Apart: what is written to one does not move the other.
         let Scratch { columns, contributions } = scratch;
         let (columns, contributions) = (&**columns, &mut **contributions);
-        let mut at = self.chains.starts;
-        let mut expected = at.map(|place| self.chains.node(place).expected);
+        let mut at = self.chains.starts();
         for _ in 0..self.chains.least {
-            self.step::<ONLY_LEQ>(&mut at, &mut expected, columns, contributions);
+            step::<ONLY_LEQ>(&mut at, columns, contributions);
         }
         // A lane that is at its end stays there, and changes nothing.
-        while at != [chain::END; LANES] {
+        while !self.chains.ended(&at) {
             for _ in 0..STEPS {
-                self.step::<ONLY_LEQ>(&mut at, &mut expected, columns, contributions);
+                step::<ONLY_LEQ>(&mut at, columns, contributions);
             }
-        }
-        // What went from leaves to the roots behind them is what those were to be expected
-        // to add, less what the leaves do.
-        let mut between = [0.0; 8];
-        let (eights, _) = contributions[FEATURES..BELOW].as_chunks_mut::<8>();
-        for eight in eights {
-            for (sum, change) in between.iter_mut().zip(std::mem::take(eight)) {
-                *sum += f64::from(change);
-            }
-        }
-        self.chains.later - between.iter().sum::<f64>()
-    }
-
-    /// One step of every lane.
-    #[inline(always)]
-    fn step<const ONLY_LEQ: bool>(
-        &self,
-        at: &mut [u32; LANES],
-        expected: &mut [f32; LANES],
-        columns: &[u32; COLUMNS],
-        contributions: &mut [f32; COLUMNS],
-    ) {
-        for (place, expected) in at.iter_mut().zip(expected) {
-            let node = self.chains.node(*place);
-            let next = node.next::<ONLY_LEQ>(columns);
-            let then = self.chains.node(next).expected;
-            contributions[usize::from(node.column)] += then - *expected;
-            (*place, *expected) = (next, then);
         }
     }
 
@@ -244,5 +239,20 @@ impl Trees {
     pub(super) fn bias(&self) -> f32 {
         let expected = self.expected as f32;
         if self.logistic { expected } else { logit(expected) }
+    }
+}
+
+/// One step of every lane.
+#[inline(always)]
+fn step<const ONLY_LEQ: bool>(
+    at: &mut [At<'_>; LANES],
+    columns: &[u32; COLUMNS],
+    contributions: &mut [f32; COLUMNS],
+) {
+    for at in at {
+        let node = at.node();
+        let branch = node.branch::<ONLY_LEQ>(columns);
+        contributions[usize::from(node.column)] += node.change[branch];
+        *at = at.next(branch);
     }
 }
