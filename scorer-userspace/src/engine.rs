@@ -508,7 +508,7 @@ impl Scorer {
         let history = &mut self.history;
         let tag = history.key(TAG, parts.from_tag);
         let branch = history.key(BRANCH, parts.branch.unwrap_or_default());
-        let cseq = message.cseq().map_or(0, |(number, _)| number);
+        let cseq = parts.cseq.unwrap_or(0);
         let keys = call_keys(history, &call, &traits, who);
         history.prefetch(dialog, &keys);
         let evidence = Evidence::of(&call, &traits);

@@ -207,21 +207,22 @@ impl Reasons {
                 }
             }
         }
-        let mut strongest = [nothing; REASONS];
-        let mut strengths = [0; REASONS];
-        for (new, sum) in found[..count].iter_mut().zip(sums) {
-            new.reason.contribution = sum;
-            let strength = new.strength();
-            // Behind all that are as strong: equal contributions keep the registry's order.
-            if strength > strengths[REASONS - 1] {
-                let place = strengths.iter().position(|known| strength > *known).unwrap_or(0);
-                strongest.copy_within(place..REASONS - 1, place + 1);
-                strengths.copy_within(place..REASONS - 1, place + 1);
-                (strongest[place], strengths[place]) = (*new, strength);
-            }
+        let mut strengths = [0; PLACES];
+        let sums = found.iter_mut().zip(sums).zip(&mut strengths);
+        for ((found, sum), strength) in sums.take(count) {
+            found.reason.contribution = sum;
+            *strength = found.strength();
         }
-        let shown = count.min(REASONS);
-        Self { list: strongest.map(|found| found.reason), count: shown }
+        let mut list = [none; REASONS];
+        let count = count.min(REASONS);
+        for place in &mut list[..count] {
+            let most = strengths.iter().fold(0, |most: u32, next| most.max(*next));
+            // The first of those that are as strong: they keep the registry's order.
+            let at = strengths.iter().position(|next| *next == most).unwrap_or(0);
+            *place = found[at].reason;
+            strengths[at] = 0;
+        }
+        Self { list, count }
     }
 
     /// Says `reason` first, in place of another that says the same in words.
