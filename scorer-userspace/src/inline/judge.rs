@@ -4,7 +4,7 @@
 use std::{io::Write as _, sync::Arc};
 
 use scorer_common::{
-    Verdict, steer,
+    Scan, Verdict, steer,
     verdict::{Action, Tag, Tags},
 };
 
@@ -99,7 +99,10 @@ counts! {
 pub struct Judge {
     config: JudgeConfig,
     memory: Memory,
-    scratch: sip::Scratch,
+    /// What was decided last, until [`Self::remember`].
+    decided: Option<(u64, Decided)>,
+    /// `None` while it is in use.
+    scratch: Option<Box<sip::Scratch>>,
     /// Assessment of the frame at hand, where the engine gave one.
     fresh: Option<Fresh>,
     /// The last model's name, shared by its decisions.
@@ -118,6 +121,8 @@ pub struct Judge {
 #[derive(Debug)]
 struct Fresh {
     verdict: Verdict,
+    /// The pass over the message, and the message's length.
+    scan: Option<(Scan, usize)>,
     action: Action,
     response: Response,
     target: Option<Arc<Target>>,
@@ -130,7 +135,8 @@ impl Judge {
         Self {
             config,
             memory: Memory::new(),
-            scratch: sip::Scratch::new(),
+            decided: None,
+            scratch: None,
             fresh: None,
             model: Arc::from(""),
             followed: None,
@@ -161,6 +167,7 @@ impl Judge {
         let decision = &assessment.decision;
         self.fresh = Some(Fresh {
             verdict: assessment.verdict,
+            scan: assessment.scan.map(|scan| (*scan, assessment.message.len())),
             action: decision.action,
             response: decision.response,
             target: decision.target.cloned().map(Arc::new),
@@ -188,7 +195,8 @@ impl Judge {
         let Some(fresh) = self.fresh.take() else { return };
         self.stats.late += 1;
         if let Some(key) = self.judged {
-            self.decide(key, &[], Fresh { action: Action::Pass, ..fresh });
+            let decided = self.decide(&[], Fresh { action: Action::Pass, ..fresh });
+            self.memory.put(key, decided);
         }
     }
 
@@ -196,6 +204,7 @@ impl Judge {
     /// tells whether its INVITE is seen for the first time. An INVITE of which nothing
     /// is known goes on without forged headers.
     pub fn judge(&mut self, frame: &[u8]) -> Plan {
+        self.remember();
         let fresh = self.fresh.take();
         self.judged = None;
         let Some(layers) = Layers::of(frame) else {
@@ -203,14 +212,17 @@ impl Judge {
             return Plan::On;
         };
         let text = &frame[layers.text..layers.end];
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let plan = if let Ok(message) = Message::parse(text, None, &mut scratch) {
+        // The engine went over the same bytes.
+        let scan = fresh.as_ref().and_then(|fresh| fresh.scan.as_ref());
+        let scan = scan.filter(|(_, length)| *length == text.len()).map(|(scan, _)| *scan);
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let plan = if let Ok(message) = Message::parse(text, scan.as_ref(), &mut scratch) {
             self.message(frame, &layers, &message, fresh)
         } else {
             self.stats.unfit += 1;
             Plan::On
         };
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         plan
     }
 
@@ -232,7 +244,11 @@ impl Judge {
         if method == Method::Invite {
             self.judged = Some(key);
             if let Some(fresh) = fresh {
-                self.decide(key, uri, fresh);
+                let decided = self.decide(uri, fresh);
+                let plan = self.invite(frame, layers, message, key, &decided);
+                let held = self.hold_to(plan, message, &decided);
+                self.decided = Some((key, held.unwrap_or(decided)));
+                return plan;
             }
         }
         let Some(decided) = self.memory.get(key) else {
@@ -243,7 +259,9 @@ impl Judge {
         match method {
             Method::Invite => {
                 let plan = self.invite(frame, layers, message, key, &decided);
-                self.hold_to(plan, key, message, decided);
+                if let Some(held) = self.hold_to(plan, message, &decided) {
+                    self.memory.put(key, held);
+                }
                 plan
             }
             Method::Cancel => self.cancel(frame, layers, message, key, &decided),
@@ -270,8 +288,16 @@ impl Judge {
         plan
     }
 
-    /// Remembers what is to be done with an INVITE.
-    fn decide(&mut self, key: u64, uri: &[u8], fresh: Fresh) {
+    /// Keeps what was decided for the messages that follow: once the INVITE is on its way,
+    /// which does not wait for that.
+    pub fn remember(&mut self) {
+        if let Some((key, decided)) = self.decided.take() {
+            self.memory.put(key, decided);
+        }
+    }
+
+    /// What is to be done with an INVITE.
+    fn decide(&mut self, uri: &[u8], fresh: Fresh) -> Decided {
         let mut action = fresh.action;
         if action != Action::Pass && Tags(fresh.verdict.tags).contains(Tag::Emergency) {
             self.stats.emergency += 1;
@@ -281,27 +307,33 @@ impl Judge {
             self.stats.observed += 1;
             action = Action::Pass;
         }
-        let decided = Decided {
+        Decided {
             verdict: fresh.verdict,
             model: Arc::clone(&self.model),
             action,
             response: fresh.response,
             target: fresh.target,
             uri: self.memory.hash(uri),
-        };
-        self.memory.put(key, decided);
+        }
     }
 
-    /// Sees to it that what follows an INVITE is treated as the INVITE was.
-    fn hold_to(&mut self, plan: Plan, key: u64, message: &Message<'_>, decided: Decided) {
+    /// Sees to it that what follows an INVITE is treated as the INVITE was: what is to be
+    /// remembered where that is not what was decided.
+    fn hold_to(
+        &mut self,
+        plan: Plan,
+        message: &Message<'_>,
+        decided: &Decided,
+    ) -> Option<Decided> {
         match decided.action {
             Action::Pass | Action::Tag => {}
             // It could not be done, so the call is as any other.
             _ if plan == Plan::On => {
-                self.memory.put(key, Decided { action: Action::Pass, ..decided });
+                return Some(Decided { action: Action::Pass, ..decided.clone() });
             }
             _ => self.followed = message.call_id().map(steer::call_hash),
         }
+        None
     }
 
     fn invite(

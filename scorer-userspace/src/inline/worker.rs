@@ -291,6 +291,7 @@ impl Worker {
                 if let Some([.., sent]) = &mut scored {
                     *sent = monotonic();
                 }
+                judge.remember();
             };
             // The call goes on before its verdict is written down anywhere.
             let mut gone = false;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use proptest::prelude::*;
 use scorer_common::{
-    Verdict, steer,
+    Scan, Verdict, steer,
     verdict::{Action, NO_REASON, Tag, VERSION},
 };
 
@@ -61,6 +61,7 @@ fn fresh(action: Action) -> Fresh {
     let target = Target { user: Some("900".into()), host: Some("ivr.example.net:5090".into()) };
     Fresh {
         verdict: verdict(0),
+        scan: None,
         action,
         response: Response::Rejected,
         target: (action == Action::Divert).then(|| Arc::new(target)),
@@ -144,10 +145,15 @@ fn tag_goes_in_and_forged_ones_come_out() {
         .replacen("Via: ", FORGED, 1)
         .replace("Content-Type", "X-CALL-RISK : 1\r\nContent-Type");
     let wanted = INVITE.replace("\r\n\r\n", &format!("\r\n{LINE}\r\n"));
-    for frame in
-        [udp4(forged.as_bytes()), udp6(forged.as_bytes()), tagged(&udp4(forged.as_bytes()))]
-    {
+    // The engine's pass over the message is used where it is of the same bytes.
+    let (scan, other) = (Scan::of(forged.as_bytes()), Scan::of(b"INVITE x SIP/2.0\r\n\r\n"));
+    for (frame, scan) in [
+        (udp4(forged.as_bytes()), None),
+        (udp6(forged.as_bytes()), Some((scan, forged.len()))),
+        (tagged(&udp4(forged.as_bytes())), Some((other, forged.len() - 1))),
+    ] {
         let mut judge = told(Action::Tag);
+        judge.fresh = judge.fresh.map(|fresh| Fresh { scan, ..fresh });
         assert_eq!(judge.judge(&frame), Plan::OnChanged);
         let out = read(judge.out());
         assert_eq!(out.text, wanted);

@@ -59,6 +59,7 @@ pub(crate) mod tests {
             profile: 0,
             countries: [0; 2],
             message: &[],
+            scan: None,
             evidence: crate::profiles::Evidence::default(),
             belongs: crate::profiles::Belongs::NOBODY,
             shared: None,
