@@ -243,15 +243,18 @@ fn leading(value: &[u8]) -> Option<f32> {
 
 /// What stands behind `name` up to a semicolon or blank.
 fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let at = memchr::memmem::find(value, name)? + name.len();
-    let rest = &value[at..];
+    // Most often it comes first.
+    let rest = match value.strip_prefix(name) {
+        Some(rest) => rest,
+        None => &value[memchr::memmem::find(value, name)? + name.len()..],
+    };
     let end = rest.iter().position(|b| matches!(b, b';' | b' ' | b',')).unwrap_or(rest.len());
     Some(rest[..end].trim_ascii())
 }
 
 /// Names that scanning tools put into User-Agent, lower case: SIPVicious
 /// (friendly-scanner, sipvicious), sipcli, SIPsak, sundayddr, and others seen on
-/// every honeypot. They begin with f, p, s or v.
+/// every honeypot.
 const SCANNERS: [&[u8]; 9] = [
     b"friendly-scanner",
     b"friendly-request",
@@ -264,16 +267,33 @@ const SCANNERS: [&[u8]; 9] = [
     b"pplsip",
 ];
 
+/// Whether one of them may begin with two letters, by five bits of each.
+static BEGINNINGS: [bool; 1024] = {
+    let (mut table, mut i) = ([false; 1024], 0);
+    while i < SCANNERS.len() {
+        table[letters(SCANNERS[i][0], SCANNERS[i][1])] = true;
+        i += 1;
+    }
+    table
+};
+
+const fn letters(first: u8, second: u8) -> usize {
+    (first as usize & 31) << 5 | second as usize & 31
+}
+
 fn is_scanner(message: &Message<'_>, from_user: &[u8]) -> bool {
     let agent = message.header(HeaderName::UserAgent).unwrap_or_default();
     // No agent that matters is longer; a hostile one is not searched at length.
     let agent = &agent[..agent.len().min(256)];
-    let starts = |at: usize, name: &[u8]| {
-        agent[at..].get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name))
-    };
-    SCANNERS.iter().any(|name| from_user.eq_ignore_ascii_case(name))
-        || agent.iter().enumerate().any(|(at, first)| {
-            matches!(first | 0x20, b'f' | b'p' | b's' | b'v')
-                && SCANNERS.iter().any(|name| starts(at, name))
+    let starts = |text: &[u8]| {
+        SCANNERS.iter().any(|name| {
+            text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
         })
+    };
+    let begins = |text: &[u8]| text.len() > 1 && BEGINNINGS[letters(text[0], text[1])];
+    begins(from_user) && SCANNERS.iter().any(|name| from_user.eq_ignore_ascii_case(name))
+        || agent
+            .windows(2)
+            .enumerate()
+            .any(|(at, pair)| begins(pair) && starts(&agent[at..]))
 }

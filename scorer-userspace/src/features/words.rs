@@ -19,12 +19,14 @@ enum When {
 }
 
 impl When {
-    fn holds(self, value: f32) -> bool {
+    /// The least and the greatest value of which it holds; of what is no number it holds
+    /// where it does of any.
+    const fn bounds(self) -> [f32; 2] {
         match self {
-            Self::Any => true,
-            Self::Is(at) => value == at,
-            Self::Above(at) => value > at,
-            Self::Below(at) => value < at,
+            Self::Any => [f32::NEG_INFINITY, f32::INFINITY],
+            Self::Is(at) => [at, at],
+            Self::Above(at) => [at.next_up(), f32::INFINITY],
+            Self::Below(at) => [f32::NEG_INFINITY, at.next_down()],
         }
     }
 
@@ -55,11 +57,12 @@ impl When {
 
 /// What one feature says.
 struct Words {
-    when: When,
+    /// See [`When::bounds`].
+    bounds: [f32; 2],
+    any: bool,
     kind: Kind,
-    /// Index of a text, and of the one where that is not true.
-    text: u16,
-    otherwise: u16,
+    /// Index of the text where that is not true, and of the one where it is.
+    texts: [u16; 2],
 }
 
 /// A text and what stands in it: `{n}` or `{%}`, or nothing.
@@ -106,8 +109,13 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         .map(|feature| {
             let read = When::read(feature.kind, feature.reason);
             let (when, words) = read.unwrap_or((When::Any, feature.reason));
-            let (text, otherwise) = (number(words), number(unusual(feature.group)));
-            Words { when, kind: feature.kind, text, otherwise }
+            let text = number(words);
+            Words {
+                bounds: when.bounds(),
+                any: when == When::Any,
+                kind: feature.kind,
+                texts: [number(unusual(feature.group)), text],
+            }
         })
         .collect();
     Table { features, texts: known.into_iter().map(Text::read).collect() }
@@ -180,12 +188,10 @@ impl Saying {
     /// See [`says`].
     #[inline]
     pub(crate) fn of(self, feature: u16, value: f32) -> Option<Said> {
-        let Words { when, text, otherwise, .. } = self.0.get(usize::from(feature))?;
-        Some(if when.holds(value) {
-            Said { text: *text, named: *when != When::Any }
-        } else {
-            Said { text: *otherwise, named: false }
-        })
+        let Words { bounds: [least, most], any, texts, .. } = self.0.get(usize::from(feature))?;
+        // Without a branch: values are as they are.
+        let holds = *any | ((value >= *least) & (value <= *most));
+        Some(Said { text: texts[usize::from(holds)], named: holds & !any })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Zeroed memory in large pages.
 
-use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 use bytemuck::Pod;
 use memmap2::MmapMut;
@@ -9,26 +9,36 @@ use memmap2::MmapMut;
 /// tables are read all over, and with small ones nearly every read would miss the
 /// TLB, too.
 pub(crate) struct Pages<T> {
-    /// `None` where memory could not be mapped; then `heap` has it.
-    map: Option<MmapMut>,
-    heap: Vec<T>,
+    /// Where the slice begins; it is reached by this alone, hundreds of times a call.
+    data: NonNull<T>,
     length: usize,
-    kind: PhantomData<T>,
+    /// `None` where memory could not be mapped; then `_heap` has it.
+    map: Option<MmapMut>,
+    _heap: Vec<T>,
 }
+
+// SAFETY: the memory is this value's own, as that of a `Vec` is.
+unsafe impl<T: Send> Send for Pages<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Pages<T> {}
 
 impl<T: Pod> Pages<T> {
     pub(crate) fn new(length: usize) -> Self {
         const HUGE: usize = 2 << 20;
         let bytes = length * size_of::<T>();
         // The kernel aligns large maps to huge pages.
-        let map = (bytes >= HUGE).then(|| MmapMut::map_anon(bytes).ok()).flatten();
-        if let Some(map) = &map {
+        let mut map = (bytes >= HUGE).then(|| MmapMut::map_anon(bytes).ok()).flatten();
+        let mut heap = if map.is_some() { Vec::new() } else { bytemuck::zeroed_vec(length) };
+        let data = if let Some(map) = &mut map {
+            const { assert!(align_of::<T>() <= 4096, "maps begin with a page") };
             // A wish: without it all works, slower.
             #[cfg(target_os = "linux")]
             let _ = map.advise(memmap2::Advice::HugePage);
-        }
-        let heap = if map.is_some() { Vec::new() } else { bytemuck::zeroed_vec(length) };
-        Self { map, heap, length, kind: PhantomData }
+            NonNull::from(&mut map[..]).cast()
+        } else {
+            NonNull::from(&mut heap[..]).cast()
+        };
+        Self { data, length, map, _heap: heap }
     }
 
     /// Has the memory in place now, and not when it is first written to: clearing a
@@ -47,18 +57,15 @@ impl<T: Pod> Pages<T> {
 
     #[inline]
     pub(crate) fn get(&self) -> &[T] {
-        match &self.map {
-            Some(map) => bytemuck::cast_slice(map),
-            None => &self.heap,
-        }
+        // SAFETY: so many `T` are there, all zeros or written as such, for as long as `self`
+        // is, and none is written to but by way of `get_mut`.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.length) }
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut [T] {
-        match &mut self.map {
-            Some(map) => bytemuck::cast_slice_mut(map),
-            None => &mut self.heap,
-        }
+        // SAFETY: as above, and `self` is borrowed by one alone.
+        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.length) }
     }
 }
 

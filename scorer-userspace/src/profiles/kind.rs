@@ -57,6 +57,18 @@ kinds! {
     Callee = "callee" Some(Kind::CalleeRange),
 }
 
+/// Where the kind stands that each kind hangs on; behind all of them where it hangs on none.
+pub(super) const PARENTS: [usize; KINDS] = {
+    let (mut parents, mut at) = ([KINDS; KINDS], 0);
+    while at < KINDS {
+        if let Some(parent) = Kind::ALL[at].parent() {
+            parents[at] = parent as usize;
+        }
+        at += 1;
+    }
+    parents
+};
+
 /// Tokens of one call by kind; 0 where it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence(pub [u64; KINDS]);

@@ -146,6 +146,8 @@ pub(super) struct Bounds {
     /// [`Weight::kept`], and all calls as if seen before.
     pub(super) kept: [f32; LANES],
     pub(super) seen: [f32; LANES],
+    /// [`Weight::unseen`].
+    pub(super) unseen: [f32; LANES],
     /// [`ELSEWHERE`].
     pub(super) elsewhere: f32,
     /// [`NEW`].
@@ -168,6 +170,7 @@ impl Default for Bounds {
             against: lanes(|weight| (-weight.against).exp()),
             kept: lanes(|weight| weight.kept),
             seen: lanes(|weight| weight.kept + weight.changed),
+            unseen: lanes(|weight| weight.unseen),
             elsewhere: ELSEWHERE.exp(),
             new: f64::from(NEW).exp(),
             wanted: WANTED.exp(),
@@ -186,8 +189,8 @@ impl Kind {
         matches!(self, Self::Network | Self::Shown | Self::Origid | Self::Display)
     }
 
-    /// Whether two profiles that have a rare token of this kind in one call are one.
-    pub(super) const fn joins(self) -> bool {
-        matches!(self, Self::Network | Self::Shown | Self::Origid | Self::Origin)
-    }
 }
+
+/// Kinds of which a rare token that two profiles have in one call shows them to be one.
+pub(super) const JOINING: [Kind; 4] = [Kind::Origin, Kind::Network, Kind::Shown, Kind::Origid];
+

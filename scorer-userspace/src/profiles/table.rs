@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Evidence, KINDS, Kind, Portrait,
+    kind::PARENTS,
     model::{Bounds, JOINS, Pace, VOTES},
     weigh::{Ratios, Says, Scene, Score, product},
 };
@@ -22,7 +23,7 @@ const RECENT: usize = 6;
 /// Profiles compared with a call.
 const CANDIDATES: usize = 12;
 /// Kinds whose tokens many share: a token's few users do not tell who had it.
-const SHARED: [Kind; 6] =
+pub(super) const SHARED: [Kind; 6] =
     [Kind::Source, Kind::Stack, Kind::Origin, Kind::Manner, Kind::Country, Kind::CalleeRange];
 /// Place of a kind among those that many share.
 pub(super) const SHARED_AT: [Option<usize>; KINDS] = {
@@ -80,6 +81,25 @@ impl Aged for Known {
 }
 
 impl Known {
+    /// Calls of a profile that had it.
+    pub(super) fn calls_of(&self, handle: u32) -> f32 {
+        let calls = self.users.iter().zip(&self.counts);
+        calls.map(|(user, count)| if *user == handle { *count } else { 0.0 }).sum()
+    }
+
+    /// The same with one more call of a profile, which is its latest user.
+    fn with_call(&self, handle: u32, one: f32) -> Self {
+        let count = self.calls_of(handle) + one;
+        // Those before its place, or all but the last, move on.
+        let (mut users, mut counts, mut moves) = ([handle; USERS], [count; USERS], true);
+        for at in 1..USERS {
+            moves &= self.users[at - 1] != handle;
+            let from = if moves { at - 1 } else { at };
+            (users[at], counts[at]) = (self.users[from], self.counts[from]);
+        }
+        Self { count: self.count + one, users, counts, ..*self }
+    }
+
     fn decayed(mut self, now: u32) -> Self {
         let left = decay(now.saturating_sub(self.last) as f32, HALF_LIFE);
         self.count *= left;
@@ -329,11 +349,18 @@ impl Profiles {
 
     /// Profiles that share a token with the call.
     fn candidates(&self, known: &[Known; KINDS]) -> ([u32; CANDIDATES], usize) {
+        let has = |found: &[u32; CANDIDATES], handle: u32| {
+            found.iter().fold(false, |has, known| has | (*known == handle))
+        };
         let (mut found, mut count) = ([0; CANDIDATES], 0);
         for kind in FINDERS {
             for user in known[kind as usize].users {
+                // Most have been found by another kind; places not taken yet are 0.
+                if has(&found, user) {
+                    continue;
+                }
                 let handle = self.resolve(user);
-                if handle == 0 || found[..count].contains(&handle) {
+                if has(&found, handle) {
                     continue;
                 }
                 // All of its lines: each is looked at.
@@ -555,7 +582,9 @@ impl Profiles {
         }
         profile.last = profile.last.max(now.0);
         profile.calls = profile.calls.saturating_add(1);
-        let mut kept = [false; KINDS];
+        // One more is what stands for itself.
+        let mut kept = [false; KINDS + 1];
+        kept[KINDS] = true;
         for kind in Kind::ALL {
             let token = evidence.get(kind);
             if token == 0 {
@@ -566,8 +595,7 @@ impl Profiles {
                 Some(shared) => profile.recent[shared].count(token as u32),
                 None => self.known[at].users.contains(&handle),
             };
-            let trial = !first && kind.parent().is_none_or(|parent| kept[parent as usize]);
-            if trial {
+            if !first & kept[PARENTS[at]] {
                 let habit = &mut profile.habits[at];
                 habit.seen += 1;
                 habit.kept += u16::from(kept[at]);
@@ -583,17 +611,9 @@ impl Profiles {
                 continue;
             }
             if let Some(entry) = self.tokens.entry(token, now) {
-                let mut next = self.known[kind as usize];
-                let one = decay(next.last.saturating_sub(seconds(now)) as f32, HALF_LIFE);
-                next.count += one;
-                let at = next.users.iter().position(|user| *user == handle);
-                let count = at.map_or(0.0, |at| next.counts[at]) + one;
-                let to = at.unwrap_or(USERS - 1);
-                next.users.copy_within(..to, 1);
-                next.counts.copy_within(..to, 1);
-                next.users[0] = handle;
-                next.counts[0] = count;
-                *entry.value = next;
+                let known = &self.known[kind as usize];
+                let one = decay(known.last.saturating_sub(seconds(now)) as f32, HALF_LIFE);
+                *entry.value = known.with_call(handle, one);
             }
         }
     }

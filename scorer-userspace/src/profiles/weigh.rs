@@ -3,8 +3,9 @@
 
 use super::{
     Evidence, KINDS, Kind,
-    model::{Bounds, GATEWAY, LANES, MARGIN, NEW, SPECIFIC, WEIGHTS},
-    table::{Known, Profile, SHARED_AT},
+    kind::PARENTS,
+    model::{Bounds, GATEWAY, JOINING, LANES, MARGIN, NEW, SPECIFIC},
+    table::{Known, Profile, SHARED, SHARED_AT},
 };
 use crate::{maths::ln, time::Timestamp};
 
@@ -16,14 +17,38 @@ pub type Says = [f32; KINDS + 1];
 pub(super) struct Scene<'a> {
     evidence: &'a Evidence,
     known: &'a [Known; KINDS],
-    everybody: f32,
     now: Timestamp,
     /// Calls of everybody a second, more than none.
     rate: f32,
     bounds: &'a Bounds,
-    /// How many times rarer each token is than any, where that is the same for all
-    /// profiles.
-    rarity: [f32; LANES],
+    /// How many calls had each token, and how many the one it hangs on.
+    counts: [f32; LANES],
+    around: [f32; LANES],
+}
+
+/// Kinds that are known by a token's users, not by a profile's recent tokens.
+const BY_USERS: [Kind; KINDS - SHARED.len()] = {
+    let (mut kinds, mut count, mut at) = ([Kind::Source; KINDS - SHARED.len()], 0, 0);
+    while at < KINDS {
+        if SHARED_AT[at].is_none() {
+            kinds[count] = Kind::ALL[at];
+            count += 1;
+        }
+        at += 1;
+    }
+    assert!(count == kinds.len());
+    kinds
+};
+
+/// Of two numbers, which are none of them NaN; a single instruction, for many at once.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
 }
 
 /// How many times likelier what is seen is of a profile than of anybody, by kind of
@@ -53,14 +78,15 @@ impl Score {
     /// comes from says less here by what a gateway may have of all calls: who else comes
     /// by it is not known.
     fn specific(&self) -> f32 {
-        let mut sums = self.says;
-        for kind in Kind::ALL {
-            let on = kind.parent().filter(|parent| *parent != Kind::Source);
-            let below = on.map_or(0.0, |parent| sums[parent as usize]);
-            sums[kind as usize] += below.max(0.0);
+        // One more, of what stands for itself.
+        let mut sums = [0.0; KINDS + 1];
+        sums[..KINDS].copy_from_slice(&self.says[..KINDS]);
+        for at in 0..KINDS {
+            let on = if PARENTS[at] == Kind::Source as usize { KINDS } else { PARENTS[at] };
+            sums[at] += larger(sums[on], 0.0);
         }
         sums[Kind::Source as usize] -= GATEWAY;
-        sums[..KINDS].iter().fold(0.0, |most, sum| sum.max(most))
+        sums[..KINDS].iter().fold(0.0, |most, sum| larger(*sum, most))
     }
 
     /// A customer's identifier that is another's speaks against all.
@@ -70,8 +96,7 @@ impl Score {
 
     /// The strongest single kind that can join profiles.
     pub(super) fn joins(&self) -> f32 {
-        let joining = Kind::ALL.into_iter().filter(|kind| kind.joins());
-        joining.fold(0.0, |most, kind| self.says[kind as usize].max(most))
+        JOINING.into_iter().fold(0.0, |most, kind| larger(self.says[kind as usize], most))
     }
 }
 
@@ -92,51 +117,37 @@ impl<'a> Scene<'a> {
         bounds: &'a Bounds,
         now: Timestamp,
     ) -> Self {
-        let rarity = [1.0; LANES];
-        let mut this = Self { evidence, known, everybody, now, rate, bounds, rarity };
-        for kind in Kind::ALL {
-            this.rarity[kind as usize] = this.rarity(kind, 0.0);
+        let (mut counts, mut around) = ([0.0; LANES], [0.0; LANES]);
+        for at in 0..KINDS {
+            counts[at] = known[at].count;
+            around[at] = known.get(PARENTS[at]).map_or(everybody, |on| on.count);
         }
-        this
-    }
-
-    /// How many times rarer a kind's token is than any, beside the one it hangs on, for a
-    /// profile with so many calls that had it.
-    fn rarity(&self, kind: Kind, own: f32) -> f32 {
-        // A number is one caller's until others have it. What a crowd may share
-        // counts as all have it, the profile, too: else a profile that took in a
-        // crowd would own what the crowd has in common.
-        let mine = if kind.names_one() { own } else { 0.0 };
-        let around = kind.parent().map_or(self.everybody, |on| self.known[on as usize].count);
-        let others =
-            (self.known[kind as usize].count - mine).max(0.0) + WEIGHTS[kind as usize].unseen;
-        (around - mine).max(others) / others
+        Self { evidence, known, now, rate, bounds, counts, around }
     }
 
     #[inline]
     pub(super) fn ratios(&self, handle: u32, profile: &Profile) -> Ratios {
-        // By lanes, all at once: a dozen profiles have a hundred kinds. First how each
-        // kind would be answered, then which of them is asked.
-        let mut rarity = self.rarity;
-        let mut habits = [0u32; LANES];
-        habits[..KINDS].copy_from_slice(bytemuck::cast_slice(&profile.habits));
-        let (mut kept, mut asked) = ([false; LANES], [false; LANES]);
-        for kind in Kind::ALL {
-            let at = kind as usize;
-            let token = self.evidence.0[at];
-            asked[at] = token != 0 && kind.parent().is_none_or(|parent| kept[parent as usize]);
-            kept[at] = asked[at]
-                && if let Some(shared) = SHARED_AT[at] {
-                    profile.recent[shared].has(token as u32)
-                } else {
-                    let known = &self.known[at];
-                    let user = known.users.iter().position(|user| *user == handle);
-                    let own = user.map_or(0.0, |user| known.counts[user]);
-                    if own > 0.0 && kind.names_one() {
-                        rarity[at] = self.rarity(kind, own);
-                    }
-                    own > 0.0
-                };
+        // By lanes, all at once, and without a branch that depends on the call: a dozen
+        // profiles have a hundred kinds, no two alike. First whether the profile had each
+        // token, and in how many calls.
+        let (mut has, mut mine) = ([false; KINDS], [0.0; LANES]);
+        for (kind, recent) in SHARED.into_iter().zip(&profile.recent) {
+            has[kind as usize] = recent.has(self.evidence.get(kind) as u32);
+        }
+        for kind in BY_USERS {
+            let calls = self.known[kind as usize].calls_of(handle);
+            has[kind as usize] = calls > 0.0;
+            // A number is one caller's until others have it. What a crowd may share
+            // counts as all have it, the profile, too: else a profile that took in a
+            // crowd would own what the crowd has in common.
+            mine[kind as usize] = if kind.names_one() { calls } else { 0.0 };
+        }
+        // Then how each kind would be answered, and which of them is asked: not what hangs
+        // on another that changed. One more is what hangs on nothing.
+        let (mut kept, mut asked) = ([true; LANES], [false; LANES]);
+        for at in 0..KINDS {
+            asked[at] = (self.evidence.0[at] != 0) & kept[PARENTS[at]];
+            kept[at] = asked[at] & has[at];
         }
         // What others may show as well, from elsewhere.
         let mut most = self.bounds.most;
@@ -144,13 +155,18 @@ impl<'a> Scene<'a> {
             most[Kind::Network as usize] = self.bounds.elsewhere;
             most[Kind::Shown as usize] = self.bounds.elsewhere;
         }
+        let mut habits = [0u32; LANES];
+        habits[..KINDS].copy_from_slice(bytemuck::cast_slice(&profile.habits));
         let mut ratios = [1.0; LANES];
         for at in 0..LANES {
             let (habit, bounds) = (u32::from_le(habits[at]), self.bounds);
             let (of_kept, of_seen) = ((habit & 0xffff) as f32, (habit >> 16) as f32);
             let stays = (bounds.kept[at] + of_kept) / (bounds.seen[at] + of_seen);
-            let with = (stays * rarity[at] + (1.0 - stays)).min(most[at]);
-            let without = (1.0 - stays).max(0.005).min(bounds.against[at]);
+            // How many times rarer the token is than any, beside the one it hangs on.
+            let others = larger(self.counts[at] - mine[at], 0.0) + bounds.unseen[at];
+            let rarity = larger(self.around[at] - mine[at], others) / others;
+            let with = smaller(stays * rarity + (1.0 - stays), most[at]);
+            let without = smaller(larger(1.0 - stays, 0.005), bounds.against[at]);
             let said = if kept[at] { with } else { without };
             ratios[at] = if asked[at] { said } else { 1.0 };
         }

@@ -88,27 +88,31 @@ pub struct Reasons {
 const TEXTS: usize = 512;
 const _: () = assert!(TEXTS > COUNT + Group::COUNT);
 
-/// The contributions that count, with their features; NaN does not. A few of hundreds
-/// do: sixteen are asked at a time.
-fn evidence(contributions: &[f32]) -> impl Iterator<Item = (usize, f32)> + '_ {
-    let (chunks, rest) = contributions.as_chunks::<16>();
-    let mut last = [f32::NAN; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    let last = counting(&last);
-    let marks = chunks.iter().map(counting).chain([last]);
-    marks.enumerate().flat_map(move |(chunk, mut marks)| {
-        std::iter::from_fn(move || {
+/// Calls `each` for the contributions that count, with their features; NaN does not. A few
+/// of hundreds do: sixty-four are asked at a time.
+fn evidence(contributions: &[f32], mut each: impl FnMut(usize, f32)) {
+    let mut take = |first: usize, chunk: &[f32; 64]| {
+        let mut marks = counting(chunk);
+        while marks != 0 {
             let at = marks.trailing_zeros() as usize;
-            marks &= marks.wrapping_sub(1);
-            let index = 16 * chunk + at;
-            (at < 16).then(|| contributions.get(index).map(|c| (index, *c))).flatten()
-        })
-    })
+            marks &= marks - 1;
+            each(first + at, chunk[at]);
+        }
+    };
+    let (chunks, rest) = contributions.as_chunks::<64>();
+    for (i, chunk) in chunks.iter().enumerate() {
+        take(64 * i, chunk);
+    }
+    if !rest.is_empty() {
+        let mut last = [f32::NAN; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        take(64 * chunks.len(), &last);
+    }
 }
 
 /// Bit *i* is set when contribution *i* counts.
 #[cfg(target_arch = "x86_64")]
-fn counting(contributions: &[f32; 16]) -> u16 {
+fn counting(contributions: &[f32; 64]) -> u64 {
     use std::arch::x86_64::{_mm_cmpge_ps, _mm_loadu_ps, _mm_movemask_ps, _mm_set1_ps};
     let (fours, _) = contributions.as_chunks::<4>();
     fours.iter().rev().fold(0, |marks, four| {
@@ -116,111 +120,105 @@ fn counting(contributions: &[f32; 16]) -> u16 {
         let bits = unsafe {
             _mm_movemask_ps(_mm_cmpge_ps(_mm_loadu_ps(four.as_ptr()), _mm_set1_ps(LEAST)))
         };
-        marks << 4 | bits as u16
+        marks << 4 | bits as u64
     })
 }
 
 /// The same on other machines.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn counting_plainly(contributions: &[f32; 16]) -> u16 {
-    contributions.iter().rev().fold(0, |marks, c| marks << 1 | u16::from(*c >= LEAST))
+fn counting_plainly(contributions: &[f32; 64]) -> u64 {
+    contributions.iter().rev().fold(0, |marks, c| marks << 1 | u64::from(*c >= LEAST))
 }
 #[cfg(not(target_arch = "x86_64"))]
 use counting_plainly as counting;
 
-/// A reason on its way into the list.
-#[derive(Clone, Copy)]
+/// Places of reasons on their way: many times as many as are shown, so that what is
+/// grouped can still rise.
+const PLACES: usize = 64;
+
+/// Reasons on their way, by places.
 struct Found {
-    reason: Reason,
-    said: Said,
+    feature: [u16; PLACES],
+    /// What they contribute, with those that say the same.
+    sum: [f32; PLACES],
+    said: [Said; PLACES],
+    count: usize,
 }
 
 impl Found {
+    const NONE: Self = Self {
+        feature: [NO_REASON; PLACES],
+        sum: [0.0; PLACES],
+        said: [Said { text: 0, named: false }; PLACES],
+        count: 0,
+    };
+
+    /// The first of those that contribute least.
+    fn weakest(&self) -> usize {
+        let least = |a: usize, b: usize| if self.sum[b] < self.sum[a] { b } else { a };
+        (0..PLACES).fold(0, least)
+    }
+
     /// Rises with its strength: what can be named comes before what is only unusual, and
     /// what contributes more before what does less. Contributions are above 0, of which
     /// the bits rise as the numbers do.
-    fn strength(&self) -> u32 {
-        u32::from(self.said.named) << 31 | self.reason.contribution.to_bits()
+    fn strength(&self, place: usize) -> u32 {
+        u32::from(self.said[place].named) << 31 | self.sum[place].to_bits()
     }
-}
-
-/// Places of reasons on their way: four times as many as are shown, so that what is
-/// grouped can still rise.
-const PLACES: usize = 4 * REASONS;
-
-/// The first of the smallest.
-fn weakest(sums: &[f32; PLACES]) -> (usize, f32) {
-    let (fours, rest) = sums.as_chunks::<4>();
-    const { assert!(PLACES.is_multiple_of(4)) };
-    debug_assert!(rest.is_empty());
-    let less = |a: f32, b: f32| if b < a { b } else { a };
-    let four = fours.iter().fold([f32::INFINITY; 4], |mut four, next| {
-        for (a, b) in four.iter_mut().zip(next) {
-            *a = less(*a, *b);
-        }
-        four
-    });
-    let least = four.into_iter().fold(f32::INFINITY, less);
-    (sums.iter().position(|sum| *sum == least).unwrap_or(0), least)
 }
 
 impl Reasons {
     /// Picks them from the contributions of all features.
     pub fn pick(values: &[f32], contributions: &[f32]) -> Self {
-        let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
-        let nothing = Found { reason: none, said: Said { text: u16::MAX, named: false } };
-        let mut found = [nothing; PLACES];
-        // What they contribute, side by side.
-        let mut sums = [0.0; PLACES];
-        let mut count = 0;
-        // Once all places are taken: none of them has less, since they only rise.
-        let mut least = f32::NEG_INFINITY;
+        let mut found = Found::NONE;
         // For each text the place of the reason that gives it, plus one.
         let mut places = [0u8; TEXTS];
         let saying = Saying::new();
-        for (index, contribution) in evidence(contributions) {
+        evidence(contributions, |index, contribution| {
             let feature = index as u16;
-            let value = values.get(index).copied().unwrap_or(f32::NAN);
-            let Some(said) = saying.of(feature, value) else { break };
-            let reason = Reason { feature, value, contribution };
-            let place = &mut places[usize::from(said.text) % TEXTS];
-            let at = usize::from(*place).wrapping_sub(1);
-            if let (Some(same), Some(sum)) = (found.get_mut(at), sums.get_mut(at)) {
-                if contribution > *sum {
-                    *same = Found { reason, said };
+            let Some(said) = saying.of(feature, values.get(index).copied().unwrap_or(f32::NAN))
+            else {
+                return;
+            };
+            let place = usize::from(said.text) % TEXTS;
+            let known = usize::from(places[place]);
+            let is_new = known == 0;
+            let mut at = if is_new { found.count } else { known - 1 };
+            if at == PLACES {
+                // The weakest makes room for what is stronger.
+                at = found.weakest();
+                if contribution <= found.sum[at] {
+                    return;
                 }
-                *sum += contribution;
-                continue;
+                places[usize::from(found.said[at].text) % TEXTS] = 0;
+                (found.sum[at], found.count) = (0.0, PLACES - 1);
             }
-            let new = Found { reason, said };
-            if count < PLACES {
-                (found[count], sums[count]) = (new, contribution);
-                count += 1;
-                *place = count as u8;
-            } else if contribution > least {
-                let at;
-                (at, least) = weakest(&sums);
-                if least < contribution {
-                    *place = at as u8 + 1;
-                    places[usize::from(found[at].said.text) % TEXTS] = 0;
-                    (found[at], sums[at]) = (new, contribution);
-                }
-            }
-        }
+            // Without a branch from here on: whether a text is new is as good as chance.
+            found.count += usize::from(is_new);
+            places[place] = at as u8 + 1;
+            let stronger = contribution > found.sum[at];
+            found.feature[at] = if stronger { feature } else { found.feature[at] };
+            found.said[at] = if stronger { said } else { found.said[at] };
+            found.sum[at] += contribution;
+        });
         let mut strengths = [0; PLACES];
-        let sums = found.iter_mut().zip(sums).zip(&mut strengths);
-        for ((found, sum), strength) in sums.take(count) {
-            found.reason.contribution = sum;
-            *strength = found.strength();
+        for (place, strength) in strengths[..found.count].iter_mut().enumerate() {
+            *strength = found.strength(place);
         }
-        let mut list = [none; REASONS];
-        let count = count.min(REASONS);
-        for place in &mut list[..count] {
-            let most = strengths.iter().fold(0, |most: u32, next| most.max(*next));
+        let none = Reason { feature: NO_REASON, value: f32::NAN, contribution: 0.0 };
+        let (mut list, count) = ([none; REASONS], found.count.min(REASONS));
+        for reason in &mut list[..count] {
             // The first of those that are as strong: they keep the registry's order.
-            let at = strengths.iter().position(|next| *next == most).unwrap_or(0);
-            *place = found[at].reason;
+            let (mut at, mut most) = (0, 0);
+            for (place, strength) in strengths[..found.count].iter().enumerate() {
+                let stronger = *strength > most;
+                at = if stronger { place } else { at };
+                most = if stronger { *strength } else { most };
+            }
             strengths[at] = 0;
+            let feature = found.feature[at];
+            let value = values.get(usize::from(feature)).copied().unwrap_or(f32::NAN);
+            *reason = Reason { feature, value, contribution: found.sum[at] };
         }
         Self { list, count }
     }
@@ -308,15 +306,17 @@ mod tests {
         fn what_counts_is_told_the_plain_way(
             contributions in prop::collection::vec(
                 prop_oneof![Just(f32::NAN), Just(LEAST), Just(f32::INFINITY), -0.2..0.2f32],
-                0..70,
+                0..200,
             ),
         ) {
-            for chunk in contributions.as_chunks::<16>().0 {
+            for chunk in contributions.as_chunks::<64>().0 {
                 prop_assert_eq!(counting(chunk), counting_plainly(chunk));
             }
             let plain: Vec<_> =
                 contributions.iter().copied().enumerate().filter(|(_, c)| *c >= LEAST).collect();
-            prop_assert_eq!(evidence(&contributions).collect::<Vec<_>>(), plain);
+            let mut found = Vec::new();
+            evidence(&contributions, |index, contribution| found.push((index, contribution)));
+            prop_assert_eq!(found, plain);
         }
 
         #[test]
