@@ -113,7 +113,7 @@ impl<V: Aged> Table<V> {
         let way = if let Some(way) = way(keys, 0) {
             way
         } else {
-            let worths = values.map(|value| value.worth(now));
+            let worths: [f32; WAYS] = std::array::from_fn(|way| values[way].worth(now));
             let (way, least) = worths
                 .iter()
                 .enumerate()
@@ -176,20 +176,70 @@ impl<V: Aged> Table<V> {
     }
 }
 
-/// Which of a set's keys it is; all are compared at once.
+/// Which of a set's keys it is.
 #[inline]
 fn way(keys: &[u64; WAYS], key: u64) -> Option<usize> {
-    let found = keys
-        .iter()
-        .enumerate()
-        .fold(0u32, |found, (way, known)| found | u32::from(*known == key) << way);
-    (found != 0).then(|| found.trailing_zeros() as usize)
+    let mut marks = halves(keys, key as u32);
+    while marks != 0 {
+        let way = marks.trailing_zeros() as usize;
+        if keys[way % WAYS] == key {
+            return Some(way);
+        }
+        marks &= marks - 1;
+    }
+    None
 }
+
+/// Bit *i* is set where the lower half of key *i* is this one; all are compared at once.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn halves(keys: &[u64; WAYS], half: u32) -> u32 {
+    use std::arch::x86_64::{
+        _mm_castps_si128, _mm_cmpeq_epi32, _mm_loadu_ps, _mm_movemask_epi8, _mm_packs_epi16,
+        _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128, _mm_shuffle_ps,
+    };
+    // SAFETY: SSE2 is part of x86_64; a set is 64 bytes, and the loads take any alignment.
+    unsafe {
+        let two = |at: usize| _mm_loadu_ps(keys.as_ptr().add(at).cast());
+        let lower = |at: usize| {
+            let four = _mm_shuffle_ps::<0b10_00_10_00>(two(at), two(at + 2));
+            _mm_cmpeq_epi32(_mm_castps_si128(four), _mm_set1_epi32(half.cast_signed()))
+        };
+        let eight = _mm_packs_epi32(lower(0), lower(4));
+        _mm_movemask_epi8(_mm_packs_epi16(eight, _mm_setzero_si128())) as u32
+    }
+}
+
+/// The same on other machines.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn halves_plainly(keys: &[u64; WAYS], half: u32) -> u32 {
+    let marks = keys.iter().enumerate();
+    marks.fold(0, |marks, (way, key)| marks | u32::from(*key as u32 == half) << way)
+}
+#[cfg(not(target_arch = "x86_64"))]
+use halves_plainly as halves;
 
 #[cfg(test)]
 mod tests {
-    use super::{Aged, Table};
+    use proptest::prelude::*;
+
+    use super::{Aged, Table, WAYS, halves, halves_plainly, way};
     use crate::time::Timestamp;
+
+    proptest! {
+        #[test]
+        fn ways_are_told_the_same_on_all_machines(
+            // Keys that are alike in their lower halves, in their upper ones, or altogether.
+            keys in prop::array::uniform8(
+                prop_oneof![Just(0u64), Just(7), 0..3u64, (0..3u64).prop_map(|n| n << 32 | 7)],
+            ),
+            key in prop_oneof![Just(0u64), Just(7), Just(1 << 32 | 7)],
+        ) {
+            const { assert!(WAYS == 8) };
+            prop_assert_eq!(halves(&keys, key as u32), halves_plainly(&keys, key as u32));
+            prop_assert_eq!(way(&keys, key), keys.iter().position(|known| *known == key));
+        }
+    }
 
     #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
     #[repr(C)]
