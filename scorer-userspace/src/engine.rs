@@ -526,30 +526,12 @@ impl Scorer {
             callers.prefetch_values(&evidence);
         }
         features::compute_rest(&call, &mut self.features);
-        let found = callers.as_mut().map(|callers| callers.find(&evidence, meta.timestamp));
-        let case = found.and_then(|found| env.cases.get(found.case?));
-        if case.is_some() {
-            call.hits.denied_by_case();
+        if let Some(callers) = callers {
+            callers.look(&evidence, meta.timestamp);
         }
-        features::compute_lists(&call, &mut self.features);
         let ids = (tag, branch, cseq);
-        let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
-        let (mut fact, mut place) = (None, None);
-        match history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall) {
-            Seen::New => {
-                self.now = meta.timestamp;
-                let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
-                if let (Some(callers), Some(found)) = (&mut history.callers, &found) {
-                    let (at, settled) = callers.settle(found, id, meta.timestamp);
-                    (place, belongs) = (Some(at), settled);
-                }
-                if self.facts.is_some() {
-                    let new = CallFact::new(dialog, &keys, meta.timestamp);
-                    fact = Some(CallFact { id, evidence, ..new });
-                }
-            }
-            Seen::Elsewhere => self.now = meta.timestamp,
-            Seen::Again => self.stats.attempts_again += 1,
+        let seen = history.invite(dialog, ids, &keys, meta.timestamp, &mut self.recall);
+        match seen {
             Seen::Retransmission => {
                 self.stats.retransmissions += 1;
                 return;
@@ -557,6 +539,28 @@ impl Scorer {
             Seen::Forked => {
                 self.stats.forked += 1;
                 return;
+            }
+            Seen::New | Seen::Elsewhere => self.now = meta.timestamp,
+            Seen::Again => self.stats.attempts_again += 1,
+        }
+        let callers = &mut history.callers;
+        let found = callers.as_ref().map(|callers| callers.find_looked(&evidence, meta.timestamp));
+        let case = found.and_then(|found| env.cases.get(found.case?));
+        if case.is_some() {
+            call.hits.denied_by_case();
+        }
+        features::compute_lists(&call, &mut self.features);
+        let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
+        let (mut fact, mut place) = (None, None);
+        if seen == Seen::New {
+            let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
+            if let (Some(callers), Some(found)) = (callers, &found) {
+                let (at, settled) = callers.settle(found, id, meta.timestamp);
+                (place, belongs) = (Some(at), settled);
+            }
+            if self.facts.is_some() {
+                let new = CallFact::new(dialog, &keys, meta.timestamp);
+                fact = Some(CallFact { id, evidence, ..new });
             }
         }
         let call_key = history.attempt_key(dialog, tag, cseq);

@@ -292,8 +292,5 @@ fn is_scanner(message: &Message<'_>, from_user: &[u8]) -> bool {
     };
     let begins = |text: &[u8]| text.len() > 1 && BEGINNINGS[letters(text[0], text[1])];
     begins(from_user) && SCANNERS.iter().any(|name| from_user.eq_ignore_ascii_case(name))
-        || agent
-            .windows(2)
-            .enumerate()
-            .any(|(at, pair)| begins(pair) && starts(&agent[at..]))
+        || agent.windows(2).enumerate().any(|(at, pair)| begins(pair) && starts(&agent[at..]))
 }

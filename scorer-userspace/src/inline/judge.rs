@@ -319,12 +319,7 @@ impl Judge {
 
     /// Sees to it that what follows an INVITE is treated as the INVITE was: what is to be
     /// remembered where that is not what was decided.
-    fn hold_to(
-        &mut self,
-        plan: Plan,
-        message: &Message<'_>,
-        decided: &Decided,
-    ) -> Option<Decided> {
+    fn hold_to(&mut self, plan: Plan, message: &Message<'_>, decided: &Decided) -> Option<Decided> {
         match decided.action {
             Action::Pass | Action::Tag => {}
             // It could not be done, so the call is as any other.

@@ -188,9 +188,7 @@ impl Kind {
     pub(super) const fn names_one(self) -> bool {
         matches!(self, Self::Network | Self::Shown | Self::Origid | Self::Display)
     }
-
 }
 
 /// Kinds of which a rare token that two profiles have in one call shows them to be one.
 pub(super) const JOINING: [Kind; 4] = [Kind::Origin, Kind::Network, Kind::Shown, Kind::Origid];
-

@@ -109,6 +109,43 @@ impl Known {
     }
 }
 
+/// Handles of profiles that had a call's tokens, those of the best kind first. Few come
+/// twice, and none is 0.
+#[derive(Clone, Copy, Debug)]
+struct Users {
+    handles: [u32; FINDERS.len() * USERS],
+    count: usize,
+}
+
+impl Users {
+    const NOBODY: Self = Self { handles: [0; FINDERS.len() * USERS], count: 0 };
+
+    fn of(known: &[Known; KINDS]) -> Self {
+        // Of so many it is known whether they are there. A call has hardly more.
+        const FIRST: usize = 16;
+        let Self { mut handles, mut count } = Self::NOBODY;
+        for kind in FINDERS {
+            for user in known[kind as usize].users {
+                let (first, _) = handles.split_first_chunk::<FIRST>().unwrap_or((&[0; FIRST], &[]));
+                // Without a branch: whether it is new is as good as chance.
+                let is_new = !is_among(first, user) & (user != 0);
+                handles[count] = user;
+                count += usize::from(is_new);
+            }
+        }
+        Self { handles, count }
+    }
+
+    fn get(&self) -> &[u32] {
+        &self.handles[..self.count]
+    }
+}
+
+/// Whether it is one of them; all are compared at once.
+fn is_among<const N: usize>(handles: &[u32; N], handle: u32) -> bool {
+    handles.iter().map(|known| u8::from(*known == handle)).sum::<u8>() > 0
+}
+
 /// How steady a profile is in a kind.
 #[derive(Clone, Copy, Debug, Zeroable, Pod)]
 #[repr(C)]
@@ -208,6 +245,8 @@ pub struct Profiles {
     /// What was known of the tokens of the call that was looked for last; not in what is
     /// found, since half a kilobyte would go from hand to hand.
     known: [Known; KINDS],
+    /// Who had those tokens.
+    users: Users,
     /// Handles of those that cases want.
     wanted: Vec<u32>,
     /// Profiles that made room for others.
@@ -229,6 +268,7 @@ impl Profiles {
             rate_last: 0,
             bounds: Bounds::default(),
             known: [Known::zeroed(); KINDS],
+            users: Users::NOBODY,
             wanted: Vec::new(),
             evicted: 0,
         }
@@ -236,14 +276,19 @@ impl Profiles {
 
     /// Looks for the profile of a call. Counts nothing: it may be a retransmission.
     pub fn find(&mut self, evidence: &Evidence, now: Timestamp) -> Found {
-        self.look(evidence, seconds(now));
+        self.look(evidence, now);
+        self.find_looked(evidence, now)
+    }
+
+    /// The same for the call that was looked for last.
+    pub fn find_looked(&self, evidence: &Evidence, now: Timestamp) -> Found {
         let known = &self.known;
         let rate = (self.rate * std::f32::consts::LN_2 / RATE_HALF_LIFE).max(1e-6);
         let (bounds, everybody) = (&self.bounds, self.everybody);
         let scene = Scene::new(evidence, known, (everybody, rate), bounds, now);
         let mut ranked: [Option<(u32, f64, Ratios)>; 2] = [None; 2];
         let mut sum = bounds.new;
-        let (candidates, count) = self.candidates(known);
+        let (candidates, count) = self.candidates();
         for handle in &candidates[..count] {
             let Some(profile) = self.profile(*handle) else { continue };
             let ratios = scene.ratios(*handle, profile);
@@ -325,13 +370,22 @@ impl Profiles {
         }
     }
 
-    /// What is known of the call's tokens.
-    fn look(&mut self, evidence: &Evidence, now: u32) {
+    /// What is known of the call's tokens, and has the profiles that had them on their way:
+    /// do something else, and then [`Self::find_looked`].
+    pub fn look(&mut self, evidence: &Evidence, now: Timestamp) {
+        let now = seconds(now);
         for (known, token) in self.known.iter_mut().zip(evidence.0) {
             *known = match self.tokens.get(token) {
                 Some(known) if token != 0 => known.decayed(now),
                 _ => Known { last: now, ..Known::zeroed() },
             };
+        }
+        self.users = Users::of(&self.known);
+        for user in self.users.get() {
+            // All of its lines: each is looked at.
+            if let Some(profile) = self.places.get().get(place(*user)) {
+                bytemuck::bytes_of(profile).iter().step_by(64).for_each(prefetch);
+            }
         }
     }
 
@@ -348,29 +402,18 @@ impl Profiles {
     }
 
     /// Profiles that share a token with the call.
-    fn candidates(&self, known: &[Known; KINDS]) -> ([u32; CANDIDATES], usize) {
-        let has = |found: &[u32; CANDIDATES], handle: u32| {
-            found.iter().fold(false, |has, known| has | (*known == handle))
-        };
+    fn candidates(&self) -> ([u32; CANDIDATES], usize) {
         let (mut found, mut count) = ([0; CANDIDATES], 0);
-        for kind in FINDERS {
-            for user in known[kind as usize].users {
-                // Most have been found by another kind; places not taken yet are 0.
-                if has(&found, user) {
-                    continue;
-                }
-                let handle = self.resolve(user);
-                if has(&found, handle) {
-                    continue;
-                }
-                // All of its lines: each is looked at.
-                let profile = bytemuck::bytes_of(&self.places.get()[place(handle)]);
-                profile.iter().step_by(64).for_each(prefetch);
-                found[count] = handle;
-                count += 1;
-                if count == CANDIDATES {
-                    return (found, count);
-                }
+        for user in self.users.get() {
+            let handle = self.resolve(*user);
+            // Places not taken yet are 0.
+            if is_among(&found, handle) {
+                continue;
+            }
+            found[count] = handle;
+            count += 1;
+            if count == CANDIDATES {
+                break;
             }
         }
         (found, count)
@@ -638,9 +681,8 @@ impl Profile {
 }
 
 impl Recent {
-    /// Whether it is one of them; all are compared at once.
     pub(super) fn has(&self, token: u32) -> bool {
-        self.tokens.iter().map(|known| u8::from(*known == token)).sum::<u8>() > 0
+        is_among(&self.tokens, token)
     }
 
     /// One more; whether it was there.
