@@ -7,7 +7,7 @@ use crate::{
     env::{Env, Place},
     lists::Hits,
     number::{About, Number},
-    sip::{HeaderName, Message, NameAddr, Scheme, Uri, Via},
+    sip::{self, HeaderName, Message, NameAddr, Scheme, Uri, Via},
     stir::Facts,
 };
 
@@ -211,40 +211,31 @@ pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
 /// Four decimal numbers up to 255 without leading zeros (RFC 3986 section 3.2.2), of at
 /// most 15 bytes. Without branches on the digits: no two hosts have them alike.
 fn dotted(host: &[u8]) -> Option<[u8; 4]> {
-    // All of it as one number, the first byte lowest.
-    let text = match (host.first_chunk::<8>(), host.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            // They overlap, and are the same where they do.
-            let above = 8 * (host.len() - 8) as u32;
-            u128::from(u64::from_le_bytes(*first))
-                | u128::from(u64::from_le_bytes(*last)) << (above & 63)
-        }
-        _ => host.iter().rev().fold(0, |text, byte| text << 8 | u128::from(*byte)),
-    };
-    const BYTES: u128 = u128::MAX / 0xff;
-    // A bit for each byte that is a dot; the carry of one byte does not reach the next.
-    let low = text ^ BYTES * b'.' as u128;
-    let dots = !((low & BYTES * 0x7f) + BYTES * 0x7f | low) & BYTES * 0x80;
-    // And for each that is no digit.
-    let digits = text ^ BYTES * 0x30;
-    let others = ((digits & BYTES * 0x7f) + BYTES * 0x76 | digits) & BYTES * 0x80;
-    let length = 8 * host.len() as u32;
-    if others & !dots & ((1 << length) - 1) != 0 || dots.count_ones() != 3 {
+    // Four bytes before it, so that each number's last three bytes can be taken.
+    let mut text = [0; 20];
+    let length = host.len().min(15);
+    text[4..4 + length].copy_from_slice(&host[..length]);
+    let mut dots = sip::marks(text.last_chunk().unwrap_or(&[0; 16]), b'.');
+    if dots.count_ones() != 3 {
         return None;
     }
-    let (mut octets, mut rest, mut dots, mut right) = ([0; 4], digits, dots, true);
-    let mut left = length;
+    // One more, behind the end.
+    dots |= 1 << length;
+    let (mut octets, mut start, mut right) = ([0; 4], 0, host.len() <= 15);
     for octet in &mut octets {
-        // Bits up to the next dot, or to the end.
-        let bits = if dots == 0 { left } else { dots.trailing_zeros() - 7 };
-        // Its digits at the upper end of three.
-        right &= matches!(bits, 8 | 16 | 24);
-        let three = (rest as u32 & 0x00ff_ffff) << (24u32.wrapping_sub(bits) & 31);
-        let value = (three & 15) * 100 + (three >> 8 & 15) * 10 + (three >> 16 & 15);
-        right &= value <= 255 && value >= [0, 10, 100, 0][(bits / 8).wrapping_sub(1) as usize & 3];
+        let end = dots.trailing_zeros();
+        dots &= dots - 1;
+        let digits = end - start;
+        start = end + 1;
+        right &= matches!(digits, 1..=3);
+        // The number and what stands before it, its last digit highest.
+        let word = text.get(end as usize..).and_then(|text| text.first_chunk::<4>());
+        let word = u32::from_le_bytes(*word.unwrap_or(&[0; 4]));
+        let word = (word ^ 0x3030_3030) & !0 << (32 - 8 * (digits & 3)).min(24);
+        right &= ((word & 0x7f7f_7f7f) + 0x7676_7676 | word) & 0x8080_8080 == 0;
+        let value = (word >> 24) + (word >> 16 & 255) * 10 + (word >> 8 & 255) * 100;
+        right &= value <= 255 && value >= [0, 0, 10, 100][digits as usize & 3];
         *octet = value as u8;
-        let used = bits + 8;
-        (rest, dots, left) = (rest >> (used & 127), dots >> (used & 127), left.wrapping_sub(used));
     }
     right.then_some(octets)
 }

@@ -57,11 +57,39 @@ pub(super) fn quoted(text: &[u8]) -> usize {
 /// Values between commas, where commas in quoted strings and in `<>` do not
 /// count (RFC 3261 section 7.3.1). Empty values are left out.
 #[derive(Clone, Debug)]
-pub struct Values<'a>(&'a [u8]);
+pub struct Values<'a> {
+    rest: &'a [u8],
+    /// So many bytes of it are known to have neither quotes nor brackets.
+    plain: usize,
+}
 
 impl<'a> Values<'a> {
     pub(super) const fn new(text: &'a [u8]) -> Self {
-        Self(text)
+        Self { rest: text, plain: 0 }
+    }
+
+    /// The value up to the first comma that counts; [`Self::rest`] is what is behind that.
+    #[inline]
+    fn split(&mut self) -> &'a [u8] {
+        let text = self.rest;
+        let Some(comma) = find(text, b',') else {
+            self.rest = &[];
+            return text;
+        };
+        if self.plain <= comma {
+            // As far as it goes: a list of a dozen tokens is looked over once.
+            let known = self.plain;
+            self.plain = find2(&text[known..], b'"', b'<').map_or(text.len(), |at| known + at);
+        }
+        let value;
+        if comma < self.plain {
+            (value, self.rest) = (&text[..comma], &text[comma + 1..]);
+            self.plain -= comma + 1;
+        } else {
+            (value, self.rest) = split_value(text);
+            self.plain = 0;
+        }
+        value
     }
 }
 
@@ -69,10 +97,8 @@ impl<'a> Iterator for Values<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        while !self.0.is_empty() {
-            let (value, rest) = split_value(self.0);
-            self.0 = rest;
-            let value = trim(value);
+        while !self.rest.is_empty() {
+            let value = trim(self.split());
             if !value.is_empty() {
                 return Some(value);
             }
@@ -82,11 +108,6 @@ impl<'a> Iterator for Values<'a> {
 }
 
 pub(super) fn split_value(text: &[u8]) -> (&[u8], &[u8]) {
-    // Most lines have one value, and most others neither quotes nor brackets.
-    let Some(comma) = find(text, b',') else { return (text, &[]) };
-    if find2(&text[..comma], b'"', b'<').is_none() {
-        return (&text[..comma], &text[comma + 1..]);
-    }
     let mut i = 0;
     let mut inside = false;
     while let Some(byte) = text.get(i) {
@@ -138,6 +159,9 @@ mod tests {
         assert_eq!(values, [&b"\"a,\\\"b\" <sip:1,2@x>;p=1"[..], b"c", b"d\r\n e"]);
         assert_eq!(Values::new(b"\"open, never closed").count(), 1);
         assert_eq!(Values::new(b",,,").count(), 0);
+        let values: Vec<_> = Values::new(b"a,b,<c,d>,e,f,\"g,h\",i,j").collect();
+        let plain: [&[u8]; 8] = [b"a", b"b", b"<c,d>", b"e", b"f", b"\"g,h\"", b"i", b"j"];
+        assert_eq!(values, plain);
     }
 
     #[test]

@@ -251,12 +251,16 @@ impl<'a> Via<'a> {
     /// Parses one value. Blanks around the slashes are legal.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let value = trim(value);
-        if !starts_with(value, b"SIP") {
+        // As nearly all write it.
+        let rest = if let Some(rest) = value.strip_prefix(b"SIP/2.0/") {
+            rest
+        } else if starts_with(value, b"SIP") {
+            let (_protocol, rest) = split_at_byte(value, b'/');
+            split_at_byte(rest?, b'/').1?
+        } else {
             return None;
-        }
-        let (_protocol, rest) = split_at_byte(value, b'/');
-        let (_version, rest) = split_at_byte(rest?, b'/');
-        let rest = trim(rest?);
+        };
+        let rest = trim(rest);
         let end = rest.iter().position(|b| is_blank(*b)).unwrap_or(rest.len());
         let (transport, rest) = rest.split_at(end);
         let (sent_by, params) = split_at_byte(rest, b';');
