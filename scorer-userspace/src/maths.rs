@@ -25,6 +25,22 @@ pub fn ln(x: f32) -> f32 {
     exponent as f32 * std::f32::consts::LN_2 + series
 }
 
+/// 2^x for -120 <= x <= 0, within 3e-7 of it.
+#[inline(always)]
+pub fn exp2(x: f32) -> f32 {
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits: no
+    // conversions, so that all lanes go through vector registers.
+    const MAGIC: f32 = 12_582_912.0;
+    let shifted = x + MAGIC;
+    let r = (x - (shifted - MAGIC)) * std::f32::consts::LN_2;
+    // Taylor's series of e^r; |r| <= 0.35.
+    let power = 1.0
+        + r * (1.0
+            + r * (0.5
+                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
+    power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
+}
+
 /// Entropy of a text's bytes, bits a byte over 6, from its first 32 bytes; NaN for an
 /// empty one.
 pub fn entropy(text: &[u8]) -> f32 {
@@ -88,7 +104,7 @@ const fn log2(n: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{entropy, ln, ln_1p, log2};
+    use super::{entropy, exp2, ln, ln_1p, log2};
 
     #[test]
     fn logarithms() {
@@ -103,6 +119,11 @@ mod tests {
             let exact = f64::from(x).ln();
             let error = (f64::from(ln(x)) - exact).abs();
             assert!(error <= 4e-7 * exact.abs().max(1.0), "{x}: {} {exact}", ln(x));
+        }
+        for i in 0..=1_200_000u32 {
+            let x = -(i as f32) / 10_000.0;
+            let exact = f64::from(x).exp2();
+            assert!((f64::from(exp2(x)) - exact).abs() <= 3e-7 * exact, "{x}: {}", exp2(x));
         }
         assert_eq!((ln_1p(0.0), ln_1p(-3.0)), (0.0, 0.0));
         assert!(ln_1p(f32::NAN).is_nan());

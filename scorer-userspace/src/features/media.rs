@@ -258,21 +258,30 @@ fn head(value: &[u8], length: usize) -> u64 {
 }
 
 /// What stands between blanks.
-fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = value;
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
+const fn fields(value: &[u8]) -> Fields<'_> {
+    Fields(value)
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    // Fields are so short that calls would take as long as they do.
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.0.is_empty() {
             let field;
-            (field, rest) = match find(rest, b' ') {
-                Some(at) => (&rest[..at], &rest[at + 1..]),
-                None => (rest, &[][..]),
+            (field, self.0) = match find(self.0, b' ') {
+                Some(at) => (&self.0[..at], &self.0[at + 1..]),
+                None => (self.0, &[][..]),
             };
             if !field.is_empty() {
                 return Some(field);
             }
         }
         None
-    })
+    }
 }
 
 #[cfg(test)]

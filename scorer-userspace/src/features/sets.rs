@@ -1,7 +1,7 @@
 //! Sets of methods and options, as bits. The numbers are part of what models learn:
 //! new names get new bits behind the others.
 
-use crate::sip::{AllValues, HeaderName, Message, same};
+use crate::sip::{HeaderName, Lines, Message, Values, same};
 
 const METHODS: [&[u8]; 14] = [
     b"INVITE",
@@ -70,18 +70,28 @@ static METHOD_PLACES: Places = Places::of(&METHODS);
 static OPTION_PLACES: Places = Places::of(&OPTIONS);
 
 /// What the first 32 values name: a hostile message may have thousands.
-fn bits(values: AllValues<'_>, names: &[&[u8]], places: &Places) -> u16 {
-    values.take(32).fold(0, |set, value| set | places.bit(names, value))
+fn bits(lines: Lines<'_>, names: &[&[u8]], places: &Places) -> u16 {
+    let (mut set, mut left) = (0, 32);
+    for line in lines {
+        let mut values = Values::new(line);
+        while left > 0
+            && let Some(value) = values.step()
+        {
+            set |= places.bit(names, value);
+            left -= 1;
+        }
+    }
+    set
 }
 
 /// Methods of Allow.
 pub(super) fn allow(message: &Message<'_>) -> u16 {
-    bits(message.values(HeaderName::Allow), &METHODS, &METHOD_PLACES)
+    bits(message.all(HeaderName::Allow), &METHODS, &METHOD_PLACES)
 }
 
 /// Options of Supported.
 pub(super) fn supported(message: &Message<'_>) -> u16 {
-    bits(message.values(HeaderName::Supported), &OPTIONS, &OPTION_PLACES)
+    bits(message.all(HeaderName::Supported), &OPTIONS, &OPTION_PLACES)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Exponential decay at all half-lives at once.
 
+use crate::maths::exp2;
+
 /// Half-lives of the counts, seconds: ten seconds, a minute, ten minutes, an
 /// hour, a day.
 pub const HALF_LIVES: [f32; 5] = [10.0, 60.0, 600.0, 3_600.0, 86_400.0];
@@ -20,22 +22,6 @@ pub(super) fn after(seconds: f32) -> [f32; 5] {
         *left = exp2((seconds * rate).max(-120.0));
     }
     [left[0], left[1], left[2], left[3], left[4]]
-}
-
-/// 2^x for -120 <= x <= 0, within 3e-7 of it.
-#[inline(always)]
-fn exp2(x: f32) -> f32 {
-    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits: no
-    // conversions, so that all lanes go through vector registers.
-    const MAGIC: f32 = 12_582_912.0;
-    let shifted = x + MAGIC;
-    let r = (x - (shifted - MAGIC)) * std::f32::consts::LN_2;
-    // Taylor's series of e^r; |r| <= 0.35.
-    let power = 1.0
-        + r * (1.0
-            + r * (0.5
-                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
-    power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{KINDS, Kind};
+use crate::maths::exp2;
 
 /// How a kind of evidence behaves.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +94,9 @@ const STEADIEST: f32 = 0.01;
 impl Pace {
     /// The gap as a machine's: how many calls it is from the last, and how far off.
     fn beats(self, since: f32) -> (f32, f32) {
-        let beats = (since / self.gap).round().clamp(1.0, MISSED);
+        // Adding as much leaves no place for a fraction.
+        const WHOLE: f32 = 8_388_608.0;
+        let beats = ((since / self.gap).clamp(1.0, MISSED) + WHOLE) - WHOLE;
         (beats, (since / (beats * self.gap) - 1.0).abs())
     }
 
@@ -127,7 +130,7 @@ impl Pace {
         }
         let (beats, off) = self.beats(since);
         let width = self.jitter.max(STEADIEST) * 1.5;
-        let machine = (-off / width - beats * std::f32::consts::LN_2).exp();
+        let machine = exp2((-off / width * std::f32::consts::LOG2_E - beats).max(-120.0));
         human.max(machine / (2.0 * width * self.gap))
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         pages::{Pages, prefetch},
         table::{Aged, Table},
     },
+    maths::exp2,
     time::Timestamp,
 };
 
@@ -725,5 +726,5 @@ fn seconds(now: Timestamp) -> u32 {
 
 /// What is left of 1 after so many seconds.
 fn decay(since: f32, half_life: f32) -> f32 {
-    if since < 1.0 { 1.0 } else { (-since / half_life).exp2() }
+    if since < 1.0 { 1.0 } else { exp2((-since / half_life).max(-120.0)) }
 }

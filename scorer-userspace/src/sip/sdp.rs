@@ -1,6 +1,7 @@
 //! SDP bodies (RFC 8866), also inside multipart bodies (RFC 2046, RFC 5621).
 
 use super::{
+    find,
     text::{split_at_byte, starts_with, trim},
     uri::Params,
 };
@@ -18,8 +19,11 @@ impl<'a> Sdp<'a> {
         let mut rest = self.raw;
         std::iter::from_fn(move || {
             while !rest.is_empty() {
-                let (line, after) = split_at_byte(rest, b'\n');
-                rest = after.unwrap_or_default();
+                let line;
+                (line, rest) = match find(rest, b'\n') {
+                    Some(at) => (&rest[..at], &rest[at + 1..]),
+                    None => (rest, &[][..]),
+                };
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 if let [letter, b'=', value @ ..] = line {
                     return Some((*letter, value));

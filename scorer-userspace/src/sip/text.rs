@@ -64,12 +64,12 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub(super) const fn new(text: &'a [u8]) -> Self {
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
         Self { rest: text, plain: 0 }
     }
 
     /// The value up to the first comma that counts; [`Self::rest`] is what is behind that.
-    #[inline]
+    #[inline(always)]
     fn split(&mut self) -> &'a [u8] {
         let text = self.rest;
         let Some(comma) = find(text, b',') else {
@@ -91,12 +91,11 @@ impl<'a> Values<'a> {
         }
         value
     }
-}
 
-impl<'a> Iterator for Values<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
+    /// The next value: what [`Iterator::next`] gives, for loops over a dozen of them, where
+    /// calls would take as long as the values do.
+    #[inline(always)]
+    pub(crate) fn step(&mut self) -> Option<&'a [u8]> {
         while !self.rest.is_empty() {
             let value = trim(self.split());
             if !value.is_empty() {
@@ -104,6 +103,14 @@ impl<'a> Iterator for Values<'a> {
             }
         }
         None
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.step()
     }
 }
 

@@ -80,7 +80,7 @@ impl<'c> At<'c> {
     pub(super) fn node(self) -> &'c Node {
         // SAFETY: a start or the next of a node, all of which lead to nodes of the chains
         // that `'c` borrows, as `Chains::new` makes sure of. Offsets in their place, and
-        // checks of them, take registers from two of eight lanes.
+        // checks of them, take registers from the lanes.
         unsafe { self.node.as_ref() }
     }
 

@@ -1,5 +1,5 @@
 //! Tree ensembles (ai.onnx.ml `TreeEnsembleClassifier`, `TreeEnsembleRegressor`)
-//! compiled to compact nodes, which eight lanes walk side by side. Each lane has a share
+//! compiled to compact nodes, which six lanes walk side by side. Each lane has a share
 //! of the trees and walks one after the other. There are no leaves: what would lead to one
 //! leads to the next tree's root. So no lane waits until the others have come down as
 //! well, and no branch is to be guessed.
@@ -20,9 +20,9 @@ use chain::{At, Chains};
 
 pub(super) use compile::recognise;
 
-/// Walked side by side: their loads do not wait for each other. Of more, registers hold
-/// not all.
-const LANES: usize = 8;
+/// Walked side by side: their loads do not wait for each other. Eight and nine were no faster,
+/// though registers hold them.
+const LANES: usize = 6;
 /// Steps between two looks at whether all lanes are at their end.
 const STEPS: u32 = 4;
 
