@@ -49,14 +49,28 @@ const FAMILIES: [(&[u8], u8); 44] = [
     (b"vaxsip", 29),
 ];
 
+/// Which of them begin with a letter, by five bits of it: bit *i* for the one of index *i*.
+const BEGINNINGS: [u64; 32] = {
+    let (mut table, mut i) = ([0; 32], 0);
+    while i < FAMILIES.len() {
+        table[(FAMILIES[i].0[0] & 31) as usize] |= 1 << i;
+        i += 1;
+    }
+    table
+};
+
 /// Family of a User-Agent value; 0 when it is none of those known.
 pub(super) fn family(agent: &[u8]) -> u8 {
-    let Some(first) = agent.first().map(u8::to_ascii_lowercase) else { return 0 };
-    FAMILIES
-        .iter()
-        .filter(|(name, _)| name[0] == first)
-        .find(|(name, _)| agent.get(..name.len()).is_some_and(|a| a.eq_ignore_ascii_case(name)))
-        .map_or(0, |(_, family)| *family)
+    let Some(first) = agent.first() else { return 0 };
+    let mut may_be = BEGINNINGS[usize::from(first & 31)];
+    while may_be != 0 {
+        let (name, family) = FAMILIES[may_be.trailing_zeros() as usize];
+        if agent.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
+            return family;
+        }
+        may_be &= may_be - 1;
+    }
+    0
 }
 
 /// The part of a User-Agent value that names the product: up to the first digit,

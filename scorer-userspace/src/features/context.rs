@@ -7,7 +7,7 @@ use crate::{
     env::{Env, Place},
     lists::Hits,
     number::{About, Number},
-    sip::{self, HeaderName, Message, NameAddr, Scheme, Uri, Via},
+    sip::{HeaderName, Message, NameAddr, Scheme, Uri, Via, same},
     stir::Facts,
 };
 
@@ -117,6 +117,12 @@ impl<'a> Parts<'a> {
             user(Some(NameAddr::parse(party)?.uri)).filter(|user| !is_anonymous(user))
         });
         let (contact, via) = (message.contact(), message.top_via());
+        // Mostly they are the same host.
+        let known = via.map(|via| (via.host, address(via.host)));
+        let address_of = |host: &[u8]| match known {
+            Some((via, address)) if same(via, host) => address,
+            _ => address(host),
+        };
         Self {
             from,
             to,
@@ -126,9 +132,9 @@ impl<'a> Parts<'a> {
             from_tag: from.and_then(|from| from.tag()).unwrap_or_default(),
             branch: via.and_then(|via| via.branch()),
             cseq: message.cseq().map(|(number, _)| number),
-            from_address: from.and_then(|from| address(from.uri.host)),
-            contact_address: contact.and_then(|contact| address(contact.uri.host)),
-            via_address: via.and_then(|via| address(via.host)),
+            from_address: from.and_then(|from| address_of(from.uri.host)),
+            contact_address: contact.and_then(|contact| address_of(contact.uri.host)),
+            via_address: known.and_then(|(_, address)| address),
             network_user,
             asserted,
             asserted_tel,
@@ -208,36 +214,31 @@ pub(crate) fn address(host: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Four decimal numbers up to 255 without leading zeros (RFC 3986 section 3.2.2), of at
-/// most 15 bytes. Without branches on the digits: no two hosts have them alike.
+/// Four decimal numbers up to 255 without leading zeros (RFC 3986 section 3.2.2).
 fn dotted(host: &[u8]) -> Option<[u8; 4]> {
-    // Four bytes before it, so that each number's last three bytes can be taken.
-    let mut text = [0; 20];
-    let length = host.len().min(15);
-    text[4..4 + length].copy_from_slice(&host[..length]);
-    let mut dots = sip::marks(text.last_chunk().unwrap_or(&[0; 16]), b'.');
-    if dots.count_ones() != 3 {
-        return None;
+    let (mut octets, mut at) = ([0; 4], 0);
+    let (mut value, mut digits) = (0u16, 0);
+    for byte in host {
+        if *byte == b'.' {
+            if digits == 0 || at == 3 {
+                return None;
+            }
+            octets[at] = value as u8;
+            (at, value, digits) = (at + 1, 0, 0);
+            continue;
+        }
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || (digits > 0 && value == 0) {
+            return None;
+        }
+        value = value * 10 + u16::from(digit);
+        digits += 1;
+        if value > 255 {
+            return None;
+        }
     }
-    // One more, behind the end.
-    dots |= 1 << length;
-    let (mut octets, mut start, mut right) = ([0; 4], 0, host.len() <= 15);
-    for octet in &mut octets {
-        let end = dots.trailing_zeros();
-        dots &= dots - 1;
-        let digits = end - start;
-        start = end + 1;
-        right &= matches!(digits, 1..=3);
-        // The number and what stands before it, its last digit highest.
-        let word = text.get(end as usize..).and_then(|text| text.first_chunk::<4>());
-        let word = u32::from_le_bytes(*word.unwrap_or(&[0; 4]));
-        let word = (word ^ 0x3030_3030) & !0 << (32 - 8 * (digits & 3)).min(24);
-        right &= ((word & 0x7f7f_7f7f) + 0x7676_7676 | word) & 0x8080_8080 == 0;
-        let value = (word >> 24) + (word >> 16 & 255) * 10 + (word >> 8 & 255) * 100;
-        right &= value <= 255 && value >= [0, 0, 10, 100][digits as usize & 3];
-        *octet = value as u8;
-    }
-    right.then_some(octets)
+    octets[at] = value as u8;
+    (at == 3 && digits > 0).then_some(octets)
 }
 
 /// IPv6, in all its forms.

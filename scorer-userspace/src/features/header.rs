@@ -93,7 +93,7 @@ pub(super) fn fill<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a
 fn lines(call: &Call<'_>, out: &mut Vector) {
     let message = call.message;
     let (mut compact, mut unknown, mut x, mut p) = (0u16, 0u16, 0u16, 0u16);
-    let (mut spaced, mut duplicates, mut seen) = (0u16, 0u16, 0u128);
+    let mut spaced = 0u16;
     let headers = message.headers();
     let count = headers.len();
     for header in headers {
@@ -103,14 +103,19 @@ fn lines(call: &Call<'_>, out: &mut Vector) {
             [b'P' | b'p', b'-', ..] => p += 1,
             _ => unknown += u16::from(header.name == HeaderName::Other),
         }
-        let bit = 1 << header.name as u8;
-        duplicates += u16::from(seen & bit & ONCE != 0);
-        seen |= bit;
         // The colon and one blank lie between name and value.
         let name_end = header.raw_name.as_ptr() as usize + header.raw_name.len();
         let gap = (header.value.as_ptr() as usize).wrapping_sub(name_end);
         spaced += u16::from(gap != 2 && !header.value.is_empty());
     }
+    // Hardly ever there are any.
+    let twice = message.repeated() & ONCE;
+    let duplicates = if twice == 0 {
+        0
+    } else {
+        let them = message.headers().filter(|header| twice >> header.name as u8 & 1 == 1);
+        them.count() - twice.count_ones() as usize
+    };
     let oddities = message.oddities();
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
     set(id::HEADER_COUNT, count as f32);
@@ -118,7 +123,7 @@ fn lines(call: &Call<'_>, out: &mut Vector) {
     set(id::FOLDED_LINES, flag(message.scan().flags & FOLDED != 0));
     set(id::CASE_ODDITIES, f32::from(oddities.odd_case));
     set(id::WHITESPACE_ODDITIES, f32::from(spaced));
-    set(id::DUPLICATES, f32::from(duplicates));
+    set(id::DUPLICATES, duplicates as f32);
     set(id::JUNK_LINES, f32::from(oddities.junk_lines));
     set(id::UNKNOWN_HEADERS, f32::from(unknown));
     set(id::X_HEADERS, f32::from(x));
@@ -129,7 +134,8 @@ fn lines(call: &Call<'_>, out: &mut Vector) {
 fn path<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
     let (message, parts) = (call.message, &call.parts);
     let mut set = |index: u16, value: f32| out[usize::from(index)] = value;
-    let (mut private, mut received, mut transports, mut vias) = (false, false, 0u8, 0u16);
+    let (mut private, mut received, mut rport) = (false, false, false);
+    let (mut transports, mut vias) = (0u8, 0u16);
     for value in message.values(HeaderName::Via) {
         // The first was read already.
         let (via, host) = if vias == 0 {
@@ -149,15 +155,20 @@ fn path<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a>) {
             [b'S' | b's', ..] => 8,
             _ => 16,
         };
-        if let Some(behind) = via.params.get(b"received") {
-            received |= behind != via.host;
+        for (name, value) in via.params.iter() {
+            if !matches!(name.first(), Some(b'r' | b'R')) {
+                continue;
+            }
+            if name.eq_ignore_ascii_case(b"received") {
+                received |= value != via.host;
+            }
+            rport |= vias == 1 && name.eq_ignore_ascii_case(b"rport");
         }
     }
     set(id::VIA_COUNT, f32::from(vias));
     set(id::VIA_TRANSPORTS, transports.count_ones() as f32);
     set(id::VIA_PRIVATE_IP, flag(private));
     set(id::VIA_RECEIVED_DIFFERS, flag(received));
-    let rport = parts.via.is_some_and(|via| via.params.get(b"rport").is_some());
     set(id::VIA_RPORT, flag(rport));
     if let Some(hops) = message.header(HeaderName::MaxForwards).and_then(leading) {
         set(id::MAX_FORWARDS, hops);

@@ -30,15 +30,6 @@ pub(crate) fn find2(text: &[u8], a: u8, b: u8) -> Option<usize> {
     )
 }
 
-/// A bit for each of sixteen bytes that is `byte`, the lowest for the first.
-#[inline]
-pub(crate) fn marks(block: &[u8; 16], byte: u8) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    return block_marks(block, byte, byte);
-    #[cfg(not(target_arch = "x86_64"))]
-    block.iter().rev().fold(0, |marks, known| marks << 1 | u32::from(*known == byte))
-}
-
 /// Whether the texts are the same; made for names of a few bytes.
 #[inline]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
@@ -92,8 +83,7 @@ fn first(
     (marks != 0).then(|| text.len() - 16 + marks.trailing_zeros() as usize)
 }
 
-/// The lowest bit that is set tells the first byte that is `a` or `b`; on this machine
-/// every bit tells of its byte.
+/// The lowest bit that is set tells the first byte that is `a` or `b`.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn block_marks(block: &[u8; 16], a: u8, b: u8) -> u32 {
@@ -143,7 +133,7 @@ fn few(text: &[u8]) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{block_marks, block_marks_plainly, find, find2, marks, same};
+    use super::{block_marks, block_marks_plainly, find, find2, same};
 
     proptest! {
         #[test]
@@ -172,8 +162,6 @@ mod tests {
                 let plain = block.iter().position(|byte| *byte == a || *byte == b);
                 let firsts = ways.map(|marks| (marks != 0).then(|| marks.trailing_zeros() as usize));
                 prop_assert_eq!(firsts, [plain; 2]);
-                let every = block.iter().rev().fold(0, |m, byte| m << 1 | u32::from(*byte == a));
-                prop_assert_eq!(marks(&block, a), every);
             }
         }
 

@@ -239,6 +239,11 @@ impl<'a> Message<'a> {
         self.all(name).count()
     }
 
+    /// Bit *i* is set where there are several lines of [`HeaderName`] *i*.
+    pub(crate) const fn repeated(&self) -> u128 {
+        self.repeated
+    }
+
     /// Whether there is a header of that name.
     pub fn has(&self, name: HeaderName) -> bool {
         self.first[name as usize] != 0

@@ -12,7 +12,7 @@ mod start;
 mod text;
 mod uri;
 
-pub(crate) use find::{find, find2, marks, same};
+pub(crate) use find::{find, find2, same};
 pub use message::{AllValues, Header, Lines, Message, Oddities, ParseError, Scratch};
 pub use name::HeaderName;
 pub use reply::{Answer, ReplyError, answer, destination, reply};
