@@ -76,20 +76,16 @@ impl<V: Aged> Table<V> {
         prefetch(&self.keys.get()[self.set_of(key)]);
     }
 
-    /// Has the value of `key` on its way, if it is there; else what tells which makes room.
+    /// Has the value of `key` on its way, or the place that it will get; where none is free,
+    /// what tells which makes room.
     #[inline]
     pub(crate) fn prefetch_value(&self, key: u64) {
         let set = self.set_of(key);
-        let values = &self.values.get()[set];
-        if let Some(way) = way(&self.keys.get()[set], key) {
-            let value = &values[way];
-            prefetch(value);
-            if size_of::<V>() > 64 {
-                prefetch(&bytemuck::bytes_of(value)[64]);
-            }
-        } else if !V::BY_FREQUENCY {
-            // New ones always come in, and the table is full for most of its life.
-            values.iter().for_each(prefetch);
+        let (keys, values) = (&self.keys.get()[set], &self.values.get()[set]);
+        match way(keys, key).or_else(|| way(keys, 0)) {
+            // All of its lines.
+            Some(way) => bytemuck::bytes_of(&values[way]).iter().step_by(64).for_each(prefetch),
+            None => values.iter().for_each(prefetch),
         }
     }
 
