@@ -83,8 +83,11 @@ impl<V: Aged> Table<V> {
         let set = self.set_of(key);
         let (keys, values) = (&self.keys.get()[set], &self.values.get()[set]);
         match way(keys, key).or_else(|| way(keys, 0)) {
-            // All of its lines.
-            Some(way) => bytemuck::bytes_of(&values[way]).iter().step_by(64).for_each(prefetch),
+            Some(way) => {
+                // All of its lines: where the first and the last differ, also that.
+                let value = bytemuck::bytes_of(&values[way]);
+                value.iter().step_by(64).chain(value.last()).for_each(prefetch);
+            }
             None => values.iter().for_each(prefetch),
         }
     }

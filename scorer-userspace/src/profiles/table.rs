@@ -143,7 +143,7 @@ impl Users {
 }
 
 /// Whether it is one of them; all are compared at once.
-fn is_among<const N: usize>(handles: &[u32; N], handle: u32) -> bool {
+pub(super) fn is_among<const N: usize>(handles: &[u32; N], handle: u32) -> bool {
     handles.iter().map(|known| u8::from(*known == handle)).sum::<u8>() > 0
 }
 
@@ -155,30 +155,17 @@ pub(super) struct Habit {
     seen: u16,
 }
 
-/// Values of a shared kind that it had last, most often first.
+/// One of them. What every call that might be its is held against lies in its first four
+/// cache lines.
 #[derive(Clone, Copy, Debug, Zeroable, Pod)]
-#[repr(C)]
-pub(super) struct Recent {
-    tokens: [u32; RECENT],
-    counts: [u16; RECENT],
-}
-
-/// One of them.
-#[derive(Clone, Copy, Debug, Zeroable, Pod)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Profile {
     /// 0 is a free place.
     pub(super) id: u64,
     /// Last call, ns since 1970.
     pub(super) last: u64,
-    /// First call, seconds since 1970.
-    first: u32,
-    calls: u32,
     /// Handle of the profile that it turned out to be; 0 for none.
     is: u32,
-    pub(super) pace: Pace,
-    pub(super) habits: [Habit; KINDS],
-    pub(super) recent: [Recent; SHARED.len()],
     /// Rises when another profile takes the place.
     generation: u8,
     /// Kept whatever comes.
@@ -186,14 +173,27 @@ pub(crate) struct Profile {
     /// Calls that could as well have been the rival's.
     votes: u8,
     spare: u8,
+    pub(super) pace: Pace,
+    pub(super) habits: [Habit; KINDS],
+    /// Values of the kinds that many share that it had last.
+    pub(super) recent: [[u32; RECENT]; SHARED.len()],
     /// Handle of the profile that its calls could be of, too.
     rival: u32,
+    /// How often it had each of the recent values.
+    counts: [[u16; RECENT]; SHARED.len()],
+    /// First call, seconds since 1970.
+    first: u32,
+    calls: u32,
     /// Number of its case, from 1; 0 for none.
     case: u32,
-    spare2: u32,
+    spare2: [u32; 3],
 }
 
-const _: () = assert!(size_of::<Profile>() == 312);
+const _: () = assert!(size_of::<Profile>() == 320);
+const _: () = assert!(std::mem::offset_of!(Profile, rival) <= HELD);
+
+/// Bytes that every call that might be its is held against.
+const HELD: usize = 256;
 
 /// Where a call belongs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -383,9 +383,8 @@ impl Profiles {
         }
         self.users = Users::of(&self.known);
         for user in self.users.get() {
-            // All of its lines: each is looked at.
             if let Some(profile) = self.places.get().get(place(*user)) {
-                bytemuck::bytes_of(profile).iter().step_by(64).for_each(prefetch);
+                bytemuck::bytes_of(profile)[..HELD].iter().step_by(64).for_each(prefetch);
             }
         }
     }
@@ -583,10 +582,9 @@ impl Profiles {
             let kept = seen - (seen * changed).checked_div(calls.max(1)).unwrap_or(0).min(seen);
             profile.habits[kind as usize] = Habit { kept: kept as u16, seen: seen as u16 };
             if let Some(shared) = SHARED_AT[kind as usize] {
-                let recent = &mut profile.recent[shared];
                 for (at, (token, calls)) in tokens.iter().take(RECENT).enumerate() {
-                    recent.tokens[at] = *token as u32;
-                    recent.counts[at] = (*calls).min(1_000) as u16;
+                    profile.recent[shared][at] = *token as u32;
+                    profile.counts[shared][at] = (*calls).min(1_000) as u16;
                 }
             }
         }
@@ -636,7 +634,7 @@ impl Profiles {
             }
             let at = kind as usize;
             kept[at] = match SHARED_AT[at] {
-                Some(shared) => profile.recent[shared].count(token as u32),
+                Some(shared) => profile.had(shared, token as u32),
                 None => self.known[at].users.contains(&handle),
             };
             if !first & kept[PARENTS[at]] {
@@ -669,6 +667,22 @@ impl Profile {
         (self.pinned, self.case) = (0, 0);
     }
 
+    /// It had a value of a kind that many share once more; whether that was among the
+    /// recent ones.
+    fn had(&mut self, shared: usize, token: u32) -> bool {
+        let (tokens, counts) = (&mut self.recent[shared], &mut self.counts[shared]);
+        if let Some(at) = tokens.iter().position(|known| *known == token) {
+            if counts[at] == u16::MAX {
+                *counts = counts.map(|count| count / 2);
+            }
+            counts[at] += 1;
+            return true;
+        }
+        let at = (0..RECENT).min_by_key(|at| counts[*at]).unwrap_or(0);
+        (tokens[at], counts[at]) = (token, 1);
+        false
+    }
+
     fn worth(&self, now: u32) -> f32 {
         if self.id == 0 {
             return -1.0;
@@ -678,27 +692,6 @@ impl Profile {
         }
         let last = (self.last / 1_000_000_000) as u32;
         self.calls as f32 * decay(now.saturating_sub(last) as f32, HALF_LIFE)
-    }
-}
-
-impl Recent {
-    pub(super) fn has(&self, token: u32) -> bool {
-        is_among(&self.tokens, token)
-    }
-
-    /// One more; whether it was there.
-    fn count(&mut self, token: u32) -> bool {
-        if let Some(at) = self.tokens.iter().position(|known| *known == token) {
-            if self.counts[at] == u16::MAX {
-                self.counts = self.counts.map(|count| count / 2);
-            }
-            self.counts[at] += 1;
-            return true;
-        }
-        let at = (0..RECENT).min_by_key(|at| self.counts[*at]).unwrap_or(0);
-        self.tokens[at] = token;
-        self.counts[at] = 1;
-        false
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     Evidence, KINDS, Kind,
     kind::PARENTS,
     model::{Bounds, GATEWAY, JOINING, LANES, MARGIN, NEW, SPECIFIC},
-    table::{Known, Profile, SHARED, SHARED_AT},
+    table::{Known, Profile, SHARED, SHARED_AT, is_among},
 };
 use crate::{maths::ln, time::Timestamp};
 
@@ -132,7 +132,7 @@ impl<'a> Scene<'a> {
         // token, and in how many calls.
         let (mut has, mut mine) = ([false; KINDS], [0.0; LANES]);
         for (kind, recent) in SHARED.into_iter().zip(&profile.recent) {
-            has[kind as usize] = recent.has(self.evidence.get(kind) as u32);
+            has[kind as usize] = is_among(recent, self.evidence.get(kind) as u32);
         }
         for kind in BY_USERS {
             let calls = self.known[kind as usize].calls_of(handle);
