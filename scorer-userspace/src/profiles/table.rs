@@ -382,7 +382,8 @@ impl Profiles {
             };
         }
         self.users = Users::of(&self.known);
-        for user in self.users.get() {
+        // More are hardly ever looked at.
+        for user in self.users.get().iter().take(CANDIDATES) {
             if let Some(profile) = self.places.get().get(place(*user)) {
                 bytemuck::bytes_of(profile)[..HELD].iter().step_by(64).for_each(prefetch);
             }
