@@ -11,10 +11,12 @@
 mod evidence;
 mod inquiry;
 mod kind;
+mod known;
 mod link;
 mod measure;
 mod model;
 mod portrait;
+mod profile;
 mod rows;
 mod sheet;
 mod snapshot;

@@ -2,7 +2,7 @@
 
 use bytemuck::bytes_of;
 
-use super::table::{Known, Profile, Profiles};
+use super::{known::Known, profile::Profile, table::Profiles};
 use crate::history::table::Table;
 
 /// Changes with the size of anything that is written.

@@ -1,199 +1,27 @@
 //! The profiles as the scoring thread knows them: bounded, without allocation.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable as _;
 
 use super::{
     Evidence, KINDS, Kind, Portrait,
     kind::PARENTS,
-    model::{Bounds, JOINS, Pace, VOTES},
+    known::{HALF_LIFE, Known, USERS, Users, decay, is_among, seconds},
+    model::{Bounds, JOINS, VOTES},
+    profile::{HELD, Habit, Profile, RECENT, SHARED_AT},
     weigh::{Ratios, Says, Scene, Score, product},
 };
 use crate::{
     history::{
         pages::{Pages, prefetch},
-        table::{Aged, Table},
+        table::Table,
     },
-    maths::exp2,
     time::Timestamp,
 };
 
-/// Profiles remembered of a token.
-const USERS: usize = 4;
-/// Values remembered of a kind that many callers share.
-const RECENT: usize = 6;
 /// Profiles compared with a call.
 const CANDIDATES: usize = 12;
-/// Kinds whose tokens many share: a token's few users do not tell who had it.
-pub(super) const SHARED: [Kind; 6] =
-    [Kind::Source, Kind::Stack, Kind::Origin, Kind::Manner, Kind::Country, Kind::CalleeRange];
-/// Place of a kind among those that many share.
-pub(super) const SHARED_AT: [Option<usize>; KINDS] = {
-    let mut places = [None; KINDS];
-    let mut at = 0;
-    while at < SHARED.len() {
-        places[SHARED[at] as usize] = Some(at);
-        at += 1;
-    }
-    places
-};
-/// Kinds by which candidates are found, the best first.
-const FINDERS: [Kind; 10] = [
-    Kind::Network,
-    Kind::Origid,
-    Kind::Shown,
-    Kind::Origin,
-    Kind::Callee,
-    Kind::Display,
-    Kind::Manner,
-    Kind::Country,
-    Kind::Stack,
-    Kind::Source,
-];
-/// Half-life of how common a token is, seconds.
-const HALF_LIFE: f32 = 86_400.0;
 /// Half-life of the rate of all calls, seconds.
 const RATE_HALF_LIFE: f32 = 600.0;
-
-/// What is known of a token.
-#[derive(Clone, Copy, Debug, Zeroable, Pod)]
-#[repr(C)]
-pub(crate) struct Known {
-    /// Calls that had it, decayed.
-    pub(super) count: f32,
-    /// Seconds since 1970.
-    last: u32,
-    /// Handles of the profiles that had it last, latest first; 0 for none.
-    pub(super) users: [u32; USERS],
-    /// Their calls, decayed.
-    pub(super) counts: [f32; USERS],
-    /// Of a profile that a case wants: stays whatever comes.
-    pinned: u32,
-}
-
-impl Aged for Known {
-    const BY_FREQUENCY: bool = true;
-
-    fn worth(&self, now: Timestamp) -> f32 {
-        let since = seconds(now).saturating_sub(self.last) as f32;
-        // Worth a thousand calls, and for months.
-        let wanted = 1_000.0 * self.pinned as f32 * decay(since, 30.0 * HALF_LIFE);
-        self.count * decay(since, HALF_LIFE) + wanted
-    }
-}
-
-impl Known {
-    /// Calls of a profile that had it.
-    pub(super) fn calls_of(&self, handle: u32) -> f32 {
-        let calls = self.users.iter().zip(&self.counts);
-        calls.map(|(user, count)| if *user == handle { *count } else { 0.0 }).sum()
-    }
-
-    /// The same with one more call of a profile, which is its latest user.
-    fn with_call(&self, handle: u32, one: f32) -> Self {
-        let count = self.calls_of(handle) + one;
-        // Those before its place, or all but the last, move on.
-        let (mut users, mut counts, mut moves) = ([handle; USERS], [count; USERS], true);
-        for at in 1..USERS {
-            moves &= self.users[at - 1] != handle;
-            let from = if moves { at - 1 } else { at };
-            (users[at], counts[at]) = (self.users[from], self.counts[from]);
-        }
-        Self { count: self.count + one, users, counts, ..*self }
-    }
-
-    fn decayed(mut self, now: u32) -> Self {
-        let left = decay(now.saturating_sub(self.last) as f32, HALF_LIFE);
-        self.count *= left;
-        self.counts = self.counts.map(|count| count * left);
-        self.last = self.last.max(now);
-        self
-    }
-}
-
-/// Handles of profiles that had a call's tokens, those of the best kind first. Few come
-/// twice, and none is 0.
-#[derive(Clone, Copy, Debug)]
-struct Users {
-    handles: [u32; FINDERS.len() * USERS],
-    count: usize,
-}
-
-impl Users {
-    const NOBODY: Self = Self { handles: [0; FINDERS.len() * USERS], count: 0 };
-
-    fn of(known: &[Known; KINDS]) -> Self {
-        // Of so many it is known whether they are there. A call has hardly more.
-        const FIRST: usize = 16;
-        let Self { mut handles, mut count } = Self::NOBODY;
-        for kind in FINDERS {
-            for user in known[kind as usize].users {
-                let (first, _) = handles.split_first_chunk::<FIRST>().unwrap_or((&[0; FIRST], &[]));
-                // Without a branch: whether it is new is as good as chance.
-                let is_new = !is_among(first, user) & (user != 0);
-                handles[count] = user;
-                count += usize::from(is_new);
-            }
-        }
-        Self { handles, count }
-    }
-
-    fn get(&self) -> &[u32] {
-        &self.handles[..self.count]
-    }
-}
-
-/// Whether it is one of them; all are compared at once.
-pub(super) fn is_among<const N: usize>(handles: &[u32; N], handle: u32) -> bool {
-    handles.iter().map(|known| u8::from(*known == handle)).sum::<u8>() > 0
-}
-
-/// How steady a profile is in a kind.
-#[derive(Clone, Copy, Debug, Zeroable, Pod)]
-#[repr(C)]
-pub(super) struct Habit {
-    kept: u16,
-    seen: u16,
-}
-
-/// One of them. What every call that might be its is held against lies in its first four
-/// cache lines.
-#[derive(Clone, Copy, Debug, Zeroable, Pod)]
-#[repr(C, align(64))]
-pub(crate) struct Profile {
-    /// 0 is a free place.
-    pub(super) id: u64,
-    /// Last call, ns since 1970.
-    pub(super) last: u64,
-    /// Handle of the profile that it turned out to be; 0 for none.
-    is: u32,
-    /// Rises when another profile takes the place.
-    generation: u8,
-    /// Kept whatever comes.
-    pub(super) pinned: u8,
-    /// Calls that could as well have been the rival's.
-    votes: u8,
-    spare: u8,
-    pub(super) pace: Pace,
-    pub(super) habits: [Habit; KINDS],
-    /// Values of the kinds that many share that it had last.
-    pub(super) recent: [[u32; RECENT]; SHARED.len()],
-    /// Handle of the profile that its calls could be of, too.
-    rival: u32,
-    /// How often it had each of the recent values.
-    counts: [[u16; RECENT]; SHARED.len()],
-    /// First call, seconds since 1970.
-    first: u32,
-    calls: u32,
-    /// Number of its case, from 1; 0 for none.
-    case: u32,
-    spare2: [u32; 3],
-}
-
-const _: () = assert!(size_of::<Profile>() == 320);
-const _: () = assert!(std::mem::offset_of!(Profile, rival) <= HELD);
-
-/// Bytes that every call that might be its is held against.
-const HELD: usize = 256;
 
 /// Where a call belongs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -662,40 +490,6 @@ impl Profiles {
     }
 }
 
-impl Profile {
-    /// As if no case wanted it.
-    pub(super) const fn forget_case(&mut self) {
-        (self.pinned, self.case) = (0, 0);
-    }
-
-    /// It had a value of a kind that many share once more; whether that was among the
-    /// recent ones.
-    fn had(&mut self, shared: usize, token: u32) -> bool {
-        let (tokens, counts) = (&mut self.recent[shared], &mut self.counts[shared]);
-        if let Some(at) = tokens.iter().position(|known| *known == token) {
-            if counts[at] == u16::MAX {
-                *counts = counts.map(|count| count / 2);
-            }
-            counts[at] += 1;
-            return true;
-        }
-        let at = (0..RECENT).min_by_key(|at| counts[*at]).unwrap_or(0);
-        (tokens[at], counts[at]) = (token, 1);
-        false
-    }
-
-    fn worth(&self, now: u32) -> f32 {
-        if self.id == 0 {
-            return -1.0;
-        }
-        if self.pinned != 0 {
-            return f32::INFINITY;
-        }
-        let last = (self.last / 1_000_000_000) as u32;
-        self.calls as f32 * decay(now.saturating_sub(last) as f32, HALF_LIFE)
-    }
-}
-
 /// Key of an id among tokens.
 const fn id_key(id: u64) -> u64 {
     (id ^ 0x7072_6f66_696c_6573).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
@@ -712,13 +506,4 @@ fn generation(handle: u32) -> u8 {
 
 fn handle_of(place: usize, generation: u8) -> u32 {
     (place as u32 + 1) | u32::from(generation) << 24
-}
-
-fn seconds(now: Timestamp) -> u32 {
-    (now.0 / 1_000_000_000).min(u64::from(u32::MAX)) as u32
-}
-
-/// What is left of 1 after so many seconds.
-fn decay(since: f32, half_life: f32) -> f32 {
-    if since < 1.0 { 1.0 } else { exp2((-since / half_life).max(-120.0)) }
 }

@@ -4,8 +4,9 @@
 use super::{
     Evidence, KINDS, Kind,
     kind::PARENTS,
+    known::{Known, is_among},
     model::{Bounds, GATEWAY, JOINING, LANES, MARGIN, NEW, SPECIFIC},
-    table::{Known, Profile, SHARED, SHARED_AT, is_among},
+    profile::{Profile, SHARED, SHARED_AT},
 };
 use crate::{maths::ln, time::Timestamp};
 
