@@ -187,9 +187,9 @@ impl Saying {
 
     /// See [`says`].
     #[inline]
+    #[expect(clippy::needless_bitwise_bool, reason = "no branch: values are as good as chance")]
     pub(crate) fn of(self, feature: u16, value: f32) -> Option<Said> {
         let Words { bounds: [least, most], any, texts, .. } = self.0.get(usize::from(feature))?;
-        // Without a branch: values are as they are.
         let holds = *any | ((value >= *least) & (value <= *most));
         Some(Said { text: texts[usize::from(holds)], named: holds & !any })
     }

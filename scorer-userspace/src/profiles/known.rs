@@ -90,6 +90,7 @@ pub(super) struct Users {
 impl Users {
     pub(super) const NOBODY: Self = Self { handles: [0; FINDERS.len() * USERS], count: 0 };
 
+    #[expect(clippy::needless_bitwise_bool, reason = "no branch: who is new is as good as chance")]
     pub(super) fn of(known: &[Known; KINDS]) -> Self {
         // Of so many it is known whether they are there. A call has hardly more.
         const FIRST: usize = 16;
@@ -97,7 +98,6 @@ impl Users {
         for kind in FINDERS {
             for user in known[kind as usize].users {
                 let (first, _) = handles.split_first_chunk::<FIRST>().unwrap_or((&[0; FIRST], &[]));
-                // Without a branch: whether it is new is as good as chance.
                 let is_new = !is_among(first, user) & (user != 0);
                 handles[count] = user;
                 count += usize::from(is_new);
