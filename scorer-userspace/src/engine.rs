@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use scorer_common::{
     Scan, Verdict,
-    verdict::{Action, Tag, Tags, VERSION},
+    verdict::{Action, Level, Tag, Tags, VERSION},
 };
 
 pub use crate::verdict::{Reason, Thresholds};
@@ -30,7 +30,7 @@ use crate::{
     model::{self, Day, Drift, InUse, Model},
     number::{About, Number, Plan},
     policy::{Decision, Facts, Would},
-    profiles::{Belongs, Evidence, id_of},
+    profiles::{Belongs, Evidence, Found, id_of},
     share::{self, Index, Shared, pseudonym::Marks, sketch},
     sip::{self, Message, Method, NameAddr, StartLine},
     stir::{self, Budget, Store, Subject},
@@ -93,6 +93,19 @@ pub struct Assessment<'a> {
     pub marks: Marks,
     /// It takes the place of a verdict on the same call that was told before.
     pub update: bool,
+}
+
+/// What is to be done with a call, told before all that is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Urgent<'a> {
+    /// The record that travels.
+    pub verdict: Verdict,
+    /// What policy says is to be done.
+    pub decision: Decision<'a>,
+    /// Model's name.
+    pub model: &'a str,
+    /// The INVITE.
+    pub message: &'a Message<'a>,
 }
 
 /// What an entry of a list did to a score.
@@ -196,15 +209,28 @@ impl Engine {
 
     /// Takes one frame; calls `each` once for every call attempt first seen in it.
     pub fn inspect(&mut self, frame: &Frame<'_>, each: &mut dyn FnMut(&Assessment<'_>)) {
+        self.inspect_at_once(frame, &mut |_| {}, each);
+    }
+
+    /// The same; `at_once` is called before, as soon as a call's verdict is there. What that
+    /// does not depend on, such as whose call it is, is looked for in between.
+    pub fn inspect_at_once(
+        &mut self,
+        frame: &Frame<'_>,
+        at_once: &mut dyn FnMut(&Urgent<'_>),
+        each: &mut dyn FnMut(&Assessment<'_>),
+    ) {
         let Self { assembler, scratch, scorer } = self;
-        assembler.push(frame, &mut |packet| scorer.packet(packet, scratch, each));
+        let mut told = Told { at_once, each };
+        assembler.push(frame, &mut |packet| scorer.packet(packet, scratch, &mut told));
     }
 
     /// Scores what waits behind TCP segments that will not come: call it about once
     /// a second with the time now, in packets' time; with `None` at the end.
     pub fn settle(&mut self, now: Option<Timestamp>, each: &mut dyn FnMut(&Assessment<'_>)) {
         let Self { assembler, scratch, scorer } = self;
-        assembler.settle(now, &mut |packet| scorer.packet(packet, scratch, each));
+        let mut told = Told { at_once: &mut |_| {}, each };
+        assembler.settle(now, &mut |packet| scorer.packet(packet, scratch, &mut told));
     }
 
     /// How calls went on since this was last asked for; of more than 256 the first.
@@ -351,6 +377,12 @@ impl Engine {
     }
 }
 
+/// Who is told of calls.
+struct Told<'t> {
+    at_once: &'t mut dyn FnMut(&Urgent<'_>),
+    each: &'t mut dyn FnMut(&Assessment<'_>),
+}
+
 /// Everything behind the assembler.
 #[derive(Debug)]
 struct Scorer {
@@ -403,24 +435,14 @@ fn drift(model: &Model) -> Option<Drift> {
 }
 
 impl Scorer {
-    fn packet(
-        &mut self,
-        packet: &SipPacket<'_>,
-        scratch: &mut sip::Scratch,
-        each: &mut dyn FnMut(&Assessment<'_>),
-    ) {
+    fn packet(&mut self, packet: &SipPacket<'_>, scratch: &mut sip::Scratch, told: &mut Told<'_>) {
         match Message::parse(packet.bytes, packet.scan, scratch) {
-            Ok(message) => self.message(&message, packet, each),
+            Ok(message) => self.message(&message, packet, told),
             Err(error) => self.stats.parse_failure(error),
         }
     }
 
-    fn message(
-        &mut self,
-        message: &Message<'_>,
-        packet: &SipPacket<'_>,
-        each: &mut dyn FnMut(&Assessment<'_>),
-    ) {
+    fn message(&mut self, message: &Message<'_>, packet: &SipPacket<'_>, told: &mut Told<'_>) {
         let dialog = self.history.key(CALL_ID, message.call_id().unwrap_or_default());
         let event = match *message.start() {
             StartLine::Request { method: Method::Invite, .. } => {
@@ -428,7 +450,7 @@ impl Scorer {
                 let to = message.to();
                 let has_to_tag = to.is_some_and(|to| to.tag().is_some());
                 if !has_to_tag {
-                    return self.invite(message, to, packet, dialog, each);
+                    return self.invite(message, to, packet, dialog, told);
                 }
                 self.stats.reinvites += 1;
                 Event::Other
@@ -477,7 +499,7 @@ impl Scorer {
         to: Option<NameAddr<'_>>,
         packet: &SipPacket<'_>,
         dialog: u64,
-        each: &mut dyn FnMut(&Assessment<'_>),
+        told: &mut Told<'_>,
     ) {
         let meta = &packet.meta;
         // A reload may come between two calls, not within one.
@@ -543,37 +565,53 @@ impl Scorer {
             Seen::New | Seen::Elsewhere => self.now = meta.timestamp,
             Seen::Again => self.stats.attempts_again += 1,
         }
-        let callers = &mut history.callers;
-        let found = callers.as_ref().map(|callers| callers.find_looked(&evidence, meta.timestamp));
+        // Whose call it is matters to the verdict only where a case wants somebody.
+        let found = if env.cases.is_empty() { None } else { self.find(&evidence, meta) };
         let case = found.and_then(|found| env.cases.get(found.case?));
         if case.is_some() {
             call.hits.denied_by_case();
         }
         features::compute_lists(&call, &mut self.features);
+        let call_key = self.history.attempt_key(dialog, tag, cseq);
+        let shared = consortium.as_deref().zip(said).map(|(index, hit)| Shared::new(index, hit));
+        let confirmed = shared.is_some_and(|shared| shared.hit.confirmed > 0);
+        let judged = self.judge(&call, case, confirmed, call_key);
+        (told.at_once)(&Urgent {
+            verdict: judged.verdict,
+            decision: judged.decision,
+            model: self.model.name(),
+            message,
+        });
+        // The call is on its way, where it waits for its verdict.
+        self.count(&judged, dialog, keys.profile, meta.timestamp);
+        let found = found.or_else(|| self.find(&evidence, meta));
         let mut belongs = found.map_or(Belongs::NOBODY, |found| found.belongs);
         let (mut fact, mut place) = (None, None);
         if seen == Seen::New {
             let id = id_of(message.call_id().unwrap_or_default(), meta.timestamp);
-            if let (Some(callers), Some(found)) = (callers, &found) {
+            if let (Some(callers), Some(found)) = (&mut self.history.callers, &found) {
                 let (at, settled) = callers.settle(found, id, meta.timestamp);
                 (place, belongs) = (Some(at), settled);
             }
             if self.facts.is_some() {
                 let new = CallFact::new(dialog, &keys, meta.timestamp);
-                fact = Some(CallFact { id, evidence, ..new });
+                fact = Some(CallFact { id, evidence, probability: judged.modelled, ..new });
             }
         }
-        let call_key = history.attempt_key(dialog, tag, cseq);
-        let shared = consortium.as_deref().zip(said).map(|(index, hit)| Shared::new(index, hit));
-        let who = Who { profile: keys.profile, evidence, belongs, case, marks, shared };
-        let probability = self.assess(&call, &traits, &who, (dialog, call_key), each);
-        // The call is on its way.
+        let who = Who { evidence, belongs, marks, shared };
+        (told.each)(&self.assessment(&call, &traits, &judged, &who));
         if let Some((callers, at)) = self.history.callers.as_mut().zip(place) {
             callers.learn(at, &evidence, meta.timestamp);
         }
         if let Some(fact) = fact {
-            self.tell(Fact::Call(CallFact { probability, ..fact }));
+            self.tell(Fact::Call(fact));
         }
+    }
+
+    /// Looks for the profile of the call that was looked for last.
+    fn find(&self, evidence: &Evidence, meta: &PacketMeta) -> Option<Found> {
+        let callers = self.history.callers.as_ref()?;
+        Some(callers.find_looked(evidence, meta.timestamp))
     }
 
     /// What other organisations say of the caller, and what it can be named by to them.
@@ -746,35 +784,28 @@ impl Scorer {
         });
     }
 
-    fn assess(
+    /// The verdict on a call, and what is to be done with it.
+    fn judge<'e>(
         &mut self,
-        call: &Call<'_>,
-        traits: &Traits<'_>,
-        who: &Who<'_>,
-        (dialog, call_key): (u64, u64),
-        each: &mut dyn FnMut(&Assessment<'_>),
-    ) -> f32 {
+        call: &Call<'e>,
+        case: Option<&'e Ruled>,
+        confirmed: bool,
+        call_key: u64,
+    ) -> Judged<'e> {
         features::compute_history(&self.recall, &mut self.features);
-        let probability =
+        let modelled =
             self.model.explain(&self.features, &mut self.contributions, &mut self.model_scratch);
-        let score = (probability * 100.0).round() as u8;
-        let scratch = &mut self.model_scratch;
-        self.trial.call((dialog, call_key), &self.features, score, self.levels.high, scratch);
-        if let Some(drift) = self.drift.as_mut().filter(|_| call_key.is_multiple_of(DRIFT_SAMPLE)) {
-            drift.count(&self.features, probability * 100.0, call.meta.timestamp);
-        }
-        self.history.scored(who.profile, probability);
-        let modelled = probability;
+        let score = (modelled * 100.0).round() as u8;
         // From here on the score is the verdict's: what the model says, held against the
         // lists; and the policy decides by it.
         let ruling = rule(&call.hits, &self.features, score, self.levels, self.lists);
         let level = self.levels.level(ruling.score);
         let probability =
-            if ruling.score == score { probability } else { f32::from(ruling.score) / 100.0 };
+            if ruling.score == score { modelled } else { f32::from(ruling.score) / 100.0 };
         let mut tags = tags(call, &self.recall, &self.features);
         tags.set(Tag::Allowlisted, ruling.allowed);
         let mut reasons = Reasons::pick(&self.features, &self.contributions);
-        if who.shared.is_some_and(|shared| shared.hit.confirmed > 0) {
+        if confirmed {
             reasons.first(self.consortium_reason());
         }
         if ruling.allowed {
@@ -802,7 +833,7 @@ impl Scorer {
         };
         let policy = call.env.policy.as_deref();
         let decision = policy.map_or(Decision::PASS, |policy| policy.decide(&facts));
-        let decision = match who.case {
+        let decision = match case {
             Some(case) => ordered(case, decision, tags, call.env.observe),
             None => decision,
         };
@@ -810,13 +841,12 @@ impl Scorer {
             list: hit.list,
             effect,
             feature: list_feature(hit.list),
-            reason: match who.case {
+            reason: match case {
                 Some(case) if hit.is_case() => &case.reason,
                 _ => call.env.lists.reason(hit),
             },
             model_score: score,
         });
-        self.stats.verdict(level, tags, &decision, ruling.effect);
         let verdict = Verdict {
             version: VERSION,
             score: ruling.score,
@@ -832,8 +862,45 @@ impl Scorer {
             probability,
             latency: 0,
         };
-        each(&Assessment {
+        Judged {
             verdict,
+            level,
+            effect: ruling.effect,
+            reasons,
+            lists,
+            listed,
+            decision,
+            trunk,
+            modelled,
+            score,
+        }
+    }
+
+    /// Counts a verdict, and holds the challenger's against it.
+    fn count(&mut self, judged: &Judged<'_>, dialog: u64, profile: u64, now: Timestamp) {
+        let Judged { verdict, modelled, score, .. } = judged;
+        let scratch = &mut self.model_scratch;
+        let ids = (dialog, verdict.call);
+        self.trial.call(ids, &self.features, *score, self.levels.high, scratch);
+        if let Some(drift) =
+            self.drift.as_mut().filter(|_| verdict.call.is_multiple_of(DRIFT_SAMPLE))
+        {
+            drift.count(&self.features, modelled * 100.0, now);
+        }
+        self.history.scored(profile, *modelled);
+        self.stats.verdict(judged.level, Tags(verdict.tags), &judged.decision, judged.effect);
+    }
+
+    fn assessment<'a>(
+        &'a self,
+        call: &Call<'a>,
+        traits: &Traits<'_>,
+        judged: &'a Judged<'a>,
+        who: &Who<'a>,
+    ) -> Assessment<'a> {
+        let parts = &call.parts;
+        Assessment {
+            verdict: judged.verdict,
             call_id: call.message.call_id().unwrap_or_default(),
             from_tag: parts.from_tag,
             caller: parts.from.and_then(|from| from.uri.user).unwrap_or_default(),
@@ -843,13 +910,13 @@ impl Scorer {
             network_number: parts.network_user,
             meta: *call.meta,
             signature: traits.text(call.meta),
-            trunk,
+            trunk: judged.trunk,
             features: &self.features,
-            reasons: reasons.as_slice(),
+            reasons: judged.reasons.as_slice(),
             model: self.model.name(),
-            lists,
-            listed,
-            decision,
+            lists: judged.lists,
+            listed: judged.listed,
+            decision: judged.decision,
             profile: who.belongs.profile,
             countries: [call.caller_about.country, call.callee_about.country],
             message: call.message.bytes(),
@@ -859,18 +926,30 @@ impl Scorer {
             shared: who.shared,
             marks: who.marks,
             update: false,
-        });
-        modelled
+        }
     }
+}
+
+/// The verdict on a call, and what led to it.
+#[derive(Debug)]
+struct Judged<'a> {
+    verdict: Verdict,
+    level: Level,
+    effect: Option<Effect>,
+    reasons: Reasons,
+    lists: ListSet,
+    listed: Option<Listed<'a>>,
+    decision: Decision<'a>,
+    trunk: Option<&'a str>,
+    /// The model's probability and score, whatever lists made of them.
+    modelled: f32,
+    score: u8,
 }
 
 /// Who is behind a call.
 struct Who<'a> {
-    /// The history's key of the caller.
-    profile: u64,
     evidence: Evidence,
     belongs: Belongs,
-    case: Option<&'a Ruled>,
     marks: Marks,
     shared: Option<Shared<'a>>,
 }

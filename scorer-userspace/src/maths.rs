@@ -41,6 +41,19 @@ pub fn exp2(x: f32) -> f32 {
     power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
+/// Of two numbers, which are none of them NaN; a single instruction, for many at once. Of
+/// NaN and a number it is the second.
+#[inline(always)]
+pub fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// As [`larger`].
+#[inline(always)]
+pub fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
 /// Entropy of a text's bytes, bits a byte over 6, from its first 32 bytes; NaN for an
 /// empty one.
 pub fn entropy(text: &[u8]) -> f32 {

@@ -60,7 +60,7 @@ pub(super) fn fill<'a>(call: &Call<'a>, out: &mut Vector, traits: &mut Traits<'a
             b'm' => offer.medium(value),
             b'o' => traits.origin = origin(value, &mut set),
             b's' => set(id::SDP_SESSION_NAME, f32::from(session_name(value))),
-            b'c' => offer.connection = offer.connection.or_else(|| fields(value).nth(2)),
+            b'c' => offer.connection = offer.connection.or_else(|| Fields(value).nth(2)),
             b'b' => offer.bandwidths += 1,
             b'a' => offer.attribute(value),
             _ => {}
@@ -83,7 +83,7 @@ impl<'a> Offer<'a> {
         self.media = self.media.saturating_add(1);
         self.video |= value.starts_with(b"video");
         self.t38 |= value.starts_with(b"image");
-        let mut fields = fields(value).skip(1);
+        let mut fields = Fields(value).skip(1);
         let port = fields.next().and_then(number);
         self.zero_port |= port == Some(0);
         let protocol = fields.next().unwrap_or_default();
@@ -135,7 +135,7 @@ impl<'a> Offer<'a> {
 
     /// `101 telephone-event/8000`.
     fn rtpmap(&mut self, value: &[u8]) {
-        let mut fields = fields(value);
+        let mut fields = Fields(value);
         let payload = fields.next().and_then(number);
         let codec = fields.next().unwrap_or_default();
         let is =
@@ -203,7 +203,7 @@ impl<'a> Offer<'a> {
 ///
 /// Gives the host, and its address.
 fn origin<'a>(value: &'a [u8], set: &mut dyn FnMut(u16, f32)) -> (&'a [u8], Option<IpAddr>) {
-    let mut fields = fields(value);
+    let mut fields = Fields(value);
     let (user, session) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
     set(id::SDP_ORIGIN_USER, f32::from(pattern(user)));
     set(id::SDP_SESS_ID_PATTERN, f32::from(session_id(session)));
@@ -258,10 +258,6 @@ fn head(value: &[u8], length: usize) -> u64 {
 }
 
 /// What stands between blanks.
-const fn fields(value: &[u8]) -> Fields<'_> {
-    Fields(value)
-}
-
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -288,14 +284,14 @@ impl<'a> Iterator for Fields<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{fields, head};
+    use super::{Fields, head};
 
     proptest! {
         #[test]
         fn parts_of_a_line(value in "[ a-z:]{0,30}", length in 0..30usize) {
             let value = value.as_bytes();
             let plain: Vec<_> = value.split(|b| *b == b' ').filter(|f| !f.is_empty()).collect();
-            prop_assert_eq!(fields(value).collect::<Vec<_>>(), plain);
+            prop_assert_eq!(Fields(value).collect::<Vec<_>>(), plain);
             let length = length.min(value.len());
             let plain = value[..length].iter().take(6).fold(0, |n, b| n << 8 | u64::from(*b));
             prop_assert_eq!(head(value, length), plain);

@@ -4,7 +4,7 @@
 use std::{io::Write as _, sync::Arc};
 
 use scorer_common::{
-    Scan, Verdict, steer,
+    Verdict, steer,
     verdict::{Action, Tag, Tags},
 };
 
@@ -15,7 +15,7 @@ use super::{
     reject::{self, Status},
 };
 use crate::{
-    engine::Assessment,
+    engine::Urgent,
     policy::{Response, Target},
     sip::{self, Message, Method, StartLine},
     verdict::header,
@@ -103,7 +103,7 @@ pub struct Judge {
     decided: Option<(u64, Decided)>,
     /// `None` while it is in use.
     scratch: Option<Box<sip::Scratch>>,
-    /// Assessment of the frame at hand, where the engine gave one.
+    /// Verdict on the frame at hand, where the engine gave one.
     fresh: Option<Fresh>,
     /// The last model's name, shared by its decisions.
     model: Arc<str>,
@@ -117,12 +117,10 @@ pub struct Judge {
     stats: JudgeStats,
 }
 
-/// What is kept of an assessment until its frame is judged.
+/// What is kept of a verdict until its frame is judged.
 #[derive(Debug)]
 struct Fresh {
     verdict: Verdict,
-    /// The pass over the message, and the message's length.
-    scan: Option<(Scan, usize)>,
     action: Action,
     response: Response,
     target: Option<Arc<Target>>,
@@ -159,15 +157,14 @@ impl Judge {
         &self.stats
     }
 
-    /// Takes note of the engine's assessment of the frame that is judged next.
-    pub fn note(&mut self, assessment: &Assessment<'_>) {
-        if *self.model != *assessment.model {
-            self.model = Arc::from(assessment.model);
+    /// Takes note of the engine's verdict on the frame that is judged next.
+    pub fn note(&mut self, urgent: &Urgent<'_>) {
+        if *self.model != *urgent.model {
+            self.model = Arc::from(urgent.model);
         }
-        let decision = &assessment.decision;
+        let decision = &urgent.decision;
         self.fresh = Some(Fresh {
-            verdict: assessment.verdict,
-            scan: assessment.scan.map(|scan| (*scan, assessment.message.len())),
+            verdict: urgent.verdict,
             action: decision.action,
             response: decision.response,
             target: decision.target.cloned().map(Arc::new),
@@ -194,6 +191,8 @@ impl Judge {
     pub fn scored_after(&mut self) {
         let Some(fresh) = self.fresh.take() else { return };
         self.stats.late += 1;
+        // What is decided now comes after what was.
+        self.remember();
         if let Some(key) = self.judged {
             let decided = self.decide(&[], Fresh { action: Action::Pass, ..fresh });
             self.memory.put(key, decided);
@@ -204,6 +203,11 @@ impl Judge {
     /// tells whether its INVITE is seen for the first time. An INVITE of which nothing
     /// is known goes on without forged headers.
     pub fn judge(&mut self, frame: &[u8]) -> Plan {
+        self.judge_read(frame, None)
+    }
+
+    /// The same of a frame whose message was read already; another message is not used.
+    pub fn judge_read(&mut self, frame: &[u8], read: Option<&Message<'_>>) -> Plan {
         self.remember();
         let fresh = self.fresh.take();
         self.judged = None;
@@ -212,11 +216,11 @@ impl Judge {
             return Plan::On;
         };
         let text = &frame[layers.text..layers.end];
-        // The engine went over the same bytes.
-        let scan = fresh.as_ref().and_then(|fresh| fresh.scan.as_ref());
-        let scan = scan.filter(|(_, length)| *length == text.len()).map(|(scan, _)| *scan);
+        if let Some(message) = read.filter(|message| std::ptr::eq(message.bytes(), text)) {
+            return self.message(frame, &layers, message, fresh);
+        }
         let mut scratch = self.scratch.take().unwrap_or_default();
-        let plan = if let Ok(message) = Message::parse(text, scan.as_ref(), &mut scratch) {
+        let plan = if let Ok(message) = Message::parse(text, None, &mut scratch) {
             self.message(frame, &layers, &message, fresh)
         } else {
             self.stats.unfit += 1;
@@ -243,25 +247,20 @@ impl Judge {
         let Some(key) = self.memory.key(message) else { return Plan::On };
         if method == Method::Invite {
             self.judged = Some(key);
-            if let Some(fresh) = fresh {
-                let decided = self.decide(uri, fresh);
-                let plan = self.invite(frame, layers, message, key, &decided);
-                let held = self.hold_to(plan, message, &decided);
-                self.decided = Some((key, held.unwrap_or(decided)));
-                return plan;
-            }
         }
-        let Some(decided) = self.memory.get(key) else {
+        let decided = match fresh.filter(|_| method == Method::Invite) {
+            Some(fresh) => Some(self.decide(uri, fresh)),
+            // A cheap copy (two reference counts), so that the rest can use self.
+            None => self.memory.get(key).cloned(),
+        };
+        let Some(mut decided) = decided else {
             return self.unknown(frame, layers, message, method);
         };
-        // One cheap copy (two reference counts), so that the rest can use self.
-        let decided = decided.clone();
         match method {
             Method::Invite => {
                 let plan = self.invite(frame, layers, message, key, &decided);
-                if let Some(held) = self.hold_to(plan, message, &decided) {
-                    self.memory.put(key, held);
-                }
+                self.hold_to(plan, message, &mut decided);
+                self.decided = Some((key, decided));
                 plan
             }
             Method::Cancel => self.cancel(frame, layers, message, key, &decided),
@@ -317,18 +316,14 @@ impl Judge {
         }
     }
 
-    /// Sees to it that what follows an INVITE is treated as the INVITE was: what is to be
-    /// remembered where that is not what was decided.
-    fn hold_to(&mut self, plan: Plan, message: &Message<'_>, decided: &Decided) -> Option<Decided> {
+    /// Sees to it that what follows an INVITE is treated as the INVITE was.
+    fn hold_to(&mut self, plan: Plan, message: &Message<'_>, decided: &mut Decided) {
         match decided.action {
             Action::Pass | Action::Tag => {}
             // It could not be done, so the call is as any other.
-            _ if plan == Plan::On => {
-                return Some(Decided { action: Action::Pass, ..decided.clone() });
-            }
+            _ if plan == Plan::On => decided.action = Action::Pass,
             _ => self.followed = message.call_id().map(steer::call_hash),
         }
-        None
     }
 
     fn invite(

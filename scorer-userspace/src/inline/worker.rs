@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     capture::{Frame, LinkType},
-    engine::Assessment,
+    engine::Urgent,
+    sip::Message,
     tap::{Consumer, TapError, clock::Clock, consumer::pin, monotonic, spin::Spin},
     time::Timestamp,
 };
@@ -27,14 +28,14 @@ use crate::{
 /// Who scores: owns the engine, and takes its verdicts.
 pub trait Scoring {
     /// Takes a frame that the kernel stamped at `stamp` and that was taken up at `taken`,
-    /// where that is known (`CLOCK_MONOTONIC`, ns); `also` is called with the verdicts of
-    /// calls first seen in it.
+    /// where that is known (`CLOCK_MONOTONIC`, ns); `at_once` is called with the verdicts of
+    /// calls first seen in it, before they are told anywhere else.
     fn frame(
         &mut self,
         frame: &Frame<'_>,
         stamp: u64,
         taken: Option<u64>,
-        also: &mut dyn FnMut(&Assessment<'_>),
+        at_once: &mut dyn FnMut(&Urgent<'_>),
     );
 
     /// Called when a frame that was scored in time is on its way: how long that took since
@@ -125,14 +126,14 @@ impl Worker {
                 });
             }
             found |= scoring.aside();
-            if chores.elapsed() >= CHORES {
-                chores = Instant::now();
+            let now = Instant::now();
+            if now - chores >= CHORES {
+                chores = now;
                 self.beat();
                 scoring.idle(clock.wall(monotonic()));
                 scoring.stats(self.judge.stats(), self.lost());
                 self.onwards.flush();
             }
-            let now = Instant::now();
             if found {
                 self.spin.found(now, steered);
                 if armed {
@@ -273,16 +274,16 @@ impl Worker {
             let plan = judge.judge(bytes);
             exit.carry_out(plan, judge, bytes);
             exit.flush();
-            scoring.frame(&frame, stamp, Some(now), &mut |assessment| judge.note(assessment));
+            scoring.frame(&frame, stamp, Some(now), &mut |urgent| judge.note(urgent));
             judge.scored_after();
         } else {
-            let mut act = |judge: &mut Judge| {
+            let mut act = |judge: &mut Judge, read: Option<&Message<'_>>| {
                 let verdict = monotonic();
                 let plan = if verdict - stamp > budget {
                     judge.late(bytes)
                 } else {
                     scored = Some([stamp, verdict, 0]);
-                    judge.judge(bytes)
+                    judge.judge_read(bytes, read)
                 };
                 exit.carry_out(plan, judge, bytes);
                 if last {
@@ -295,16 +296,16 @@ impl Worker {
             };
             // The call goes on before its verdict is written down anywhere.
             let mut gone = false;
-            scoring.frame(&frame, stamp, Some(now), &mut |assessment| {
+            scoring.frame(&frame, stamp, Some(now), &mut |urgent| {
                 if !gone {
-                    judge.note(assessment);
-                    act(judge);
+                    judge.note(urgent);
+                    act(judge, Some(urgent.message));
                     gone = true;
                 }
             });
             // Nothing new: it was scored before, or cannot be.
             if !gone {
-                act(judge);
+                act(judge, None);
             }
         }
         if let Some(call) = self.judge.take_followed() {

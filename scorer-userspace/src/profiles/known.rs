@@ -3,7 +3,11 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{KINDS, Kind};
-use crate::{history::table::Aged, maths::exp2, time::Timestamp};
+use crate::{
+    history::table::Aged,
+    maths::{exp2, larger},
+    time::Timestamp,
+};
 
 /// Profiles remembered of a token.
 pub(super) const USERS: usize = 4;
@@ -70,12 +74,22 @@ impl Known {
         Self { count: self.count + one, users, counts, ..*self }
     }
 
-    pub(super) fn decayed(mut self, now: u32) -> Self {
-        let left = decay(now.saturating_sub(self.last) as f32, HALF_LIFE);
-        self.count *= left;
-        self.counts = self.counts.map(|count| count * left);
-        self.last = self.last.max(now);
-        self
+    pub(super) fn decayed(self, now: u32) -> Self {
+        let [this] = Self::all_decayed([self], now);
+        this
+    }
+
+    /// All of them at `now`.
+    pub(super) fn all_decayed<const N: usize>(mut all: [Self; N], now: u32) -> [Self; N] {
+        // What is left is reckoned for all at once.
+        let left: [f32; N] =
+            std::array::from_fn(|at| decay(now.saturating_sub(all[at].last) as f32, HALF_LIFE));
+        for (known, left) in all.iter_mut().zip(left) {
+            known.count *= left;
+            known.counts = known.counts.map(|count| count * left);
+            known.last = known.last.max(now);
+        }
+        all
     }
 }
 
@@ -89,18 +103,25 @@ pub(super) struct Users {
 
 impl Users {
     pub(super) const NOBODY: Self = Self { handles: [0; FINDERS.len() * USERS], count: 0 };
+    /// The first so many are told apart; a call has hardly more.
+    pub(super) const APART: usize = 16;
 
-    #[expect(clippy::needless_bitwise_bool, reason = "no branch: who is new is as good as chance")]
+    /// Without a branch: who is new is as good as chance.
     pub(super) fn of(known: &[Known; KINDS]) -> Self {
-        // Of so many it is known whether they are there. A call has hardly more.
-        const FIRST: usize = 16;
         let Self { mut handles, mut count } = Self::NOBODY;
         for kind in FINDERS {
-            for user in known[kind as usize].users {
-                let (first, _) = handles.split_first_chunk::<FIRST>().unwrap_or((&[0; FIRST], &[]));
-                let is_new = !is_among(first, user) & (user != 0);
+            let users = known[kind as usize].users;
+            // A token's users are told apart: all are looked for before one is added, since
+            // what was just written cannot be read with its neighbours.
+            let mut met = users.map(|user| u32::from(user == 0));
+            for handle in &handles[..Self::APART] {
+                for (met, user) in met.iter_mut().zip(users) {
+                    *met |= u32::from(*handle == user);
+                }
+            }
+            for (user, met) in users.into_iter().zip(met) {
                 handles[count] = user;
-                count += usize::from(is_new);
+                count += 1 - met as usize;
             }
         }
         Self { handles, count }
@@ -122,7 +143,8 @@ pub(super) fn seconds(now: Timestamp) -> u32 {
 
 /// What is left of 1 after so many seconds.
 pub(super) fn decay(since: f32, half_life: f32) -> f32 {
-    if since < 1.0 { 1.0 } else { exp2((-since / half_life).max(-120.0)) }
+    let left = exp2(larger(-since / half_life, -120.0));
+    if since < 1.0 { 1.0 } else { left }
 }
 
 #[cfg(test)]
@@ -154,6 +176,13 @@ mod tests {
         fn nobody_is_left_out(
             users in prop::collection::vec(prop::array::uniform4(0..40u32), KINDS),
         ) {
+            // None has a token twice.
+            let users: Vec<_> = users
+                .into_iter()
+                .map(|users| std::array::from_fn::<_, USERS, _>(|at| {
+                    if users[..at].contains(&users[at]) { 0 } else { users[at] }
+                }))
+                .collect();
             let mut known = [Known::zeroed(); KINDS];
             known.iter_mut().zip(&users).for_each(|(known, users)| known.users = *users);
             let found = Users::of(&known);

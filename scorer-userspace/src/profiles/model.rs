@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{KINDS, Kind};
-use crate::maths::exp2;
+use crate::maths::{exp2, larger};
 
 /// How a kind of evidence behaves.
 #[derive(Clone, Copy, Debug)]
@@ -115,23 +115,27 @@ impl Pace {
         self.gap = (self.gap.ln() + weight * (one.ln() - self.gap.ln())).exp().max(SHORTEST);
     }
 
-    /// Density, per second, of a call so many seconds after the caller's last.
-    pub(super) fn density(self, since: f32) -> f32 {
+    /// Densities, per second, of calls so many seconds after each caller's last: of all
+    /// callers at once, since one is a chain of divisions.
+    pub(super) fn densities<const N: usize>(paces: &[Self; N], since: &[f32; N]) -> [f32; N] {
+        std::array::from_fn(|at| paces[at].density(since[at]))
+    }
+
+    /// The same of one, without a branch.
+    #[inline(always)]
+    fn density(self, since: f32) -> f32 {
         // Somebody may pause: any time is as likely as its length is short.
         let anytime = 1.0 / ((since + 0.5) * 20.0);
-        if self.gap == 0.0 {
-            return anytime;
-        }
         // Heavy tail (Lomax) around the pace so far.
         let tail = 1.0 + since / self.gap;
-        let human = (1.0 / (self.gap * tail * tail)).max(anytime / std::f32::consts::E);
-        if self.jitter > OFF {
-            return human;
-        }
+        let human = larger(1.0 / (self.gap * tail * tail), anytime / std::f32::consts::E);
         let (beats, off) = self.beats(since);
-        let width = self.jitter.max(STEADIEST) * 1.5;
-        let machine = exp2((-off / width * std::f32::consts::LOG2_E - beats).max(-120.0));
-        human.max(machine / (2.0 * width * self.gap))
+        let width = larger(self.jitter, STEADIEST) * 1.5;
+        let power = larger(-off / width * std::f32::consts::LOG2_E - beats, -120.0);
+        let machine = exp2(power) / (2.0 * width * self.gap);
+        let machine = if self.jitter > OFF { 0.0 } else { machine };
+        // Without a gap all but the first is no number.
+        if self.gap == 0.0 { anytime } else { larger(human, machine) }
     }
 }
 

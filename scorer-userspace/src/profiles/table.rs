@@ -6,7 +6,7 @@ use super::{
     Evidence, KINDS, Kind, Portrait,
     kind::PARENTS,
     known::{HALF_LIFE, Known, USERS, Users, decay, is_among, seconds},
-    model::{Bounds, JOINS, VOTES},
+    model::{Bounds, JOINS, Pace, VOTES},
     profile::{HELD, Habit, Profile, RECENT, SHARED_AT},
     weigh::{Ratios, Says, Scene, Score, product},
 };
@@ -114,13 +114,19 @@ impl Profiles {
         let known = &self.known;
         let rate = (self.rate * std::f32::consts::LN_2 / RATE_HALF_LIFE).max(1e-6);
         let (bounds, everybody) = (&self.bounds, self.everybody);
-        let scene = Scene::new(evidence, known, (everybody, rate), bounds, now);
+        let scene = Scene::new(evidence, known, (everybody, rate), bounds);
         let mut ranked: [Option<(u32, f64, Ratios)>; 2] = [None; 2];
         let mut sum = bounds.new;
-        let (candidates, count) = self.candidates();
-        for handle in &candidates[..count] {
-            let Some(profile) = self.profile(*handle) else { continue };
-            let ratios = scene.ratios(*handle, profile);
+        let (handles, profiles) = self.candidates();
+        let (mut paces, mut since) = ([Pace::default(); CANDIDATES], [0.0; CANDIDATES]);
+        for (at, profile) in profiles.iter().flatten().enumerate() {
+            paces[at] = profile.pace;
+            since[at] = now.0.saturating_sub(profile.last) as f32 / 1e9;
+        }
+        let densities = Pace::densities(&paces, &since);
+        let candidates = handles.iter().zip(profiles.iter().flatten());
+        for ((handle, profile), density) in candidates.zip(densities) {
+            let ratios = scene.ratios(*handle, profile, density);
             let total = product(&ratios);
             sum += total.min(bounds.sure);
             let beats = |other: Option<(u32, f64, Ratios)>| other.is_none_or(|(_, o, _)| total > o);
@@ -167,7 +173,7 @@ impl Profiles {
     pub fn settle(&mut self, found: &Found, seed: u64, now: Timestamp) -> (Place, Belongs) {
         self.count_all(now);
         let joined = found.best.zip(found.second).and_then(|((a, of), (b, other))| {
-            if of.contradicted() || other.contradicted() {
+            if a == b || of.contradicted() || other.contradicted() {
                 return None;
             }
             let one = of.joins() >= JOINS && other.joins() >= JOINS;
@@ -203,12 +209,12 @@ impl Profiles {
     /// do something else, and then [`Self::find_looked`].
     pub fn look(&mut self, evidence: &Evidence, now: Timestamp) {
         let now = seconds(now);
-        for (known, token) in self.known.iter_mut().zip(evidence.0) {
-            *known = match self.tokens.get(token) {
-                Some(known) if token != 0 => known.decayed(now),
-                _ => Known { last: now, ..Known::zeroed() },
-            };
-        }
+        let nothing = Known { last: now, ..Known::zeroed() };
+        let known = evidence.0.map(|token| match self.tokens.get(token) {
+            Some(known) if token != 0 => *known,
+            _ => nothing,
+        });
+        self.known = Known::all_decayed(known, now);
         self.users = Users::of(&self.known);
         // More are hardly ever looked at.
         for user in self.users.get().iter().take(CANDIDATES) {
@@ -230,35 +236,37 @@ impl Profiles {
         self.rate_last = self.rate_last.max(now.0);
     }
 
-    /// Profiles that share a token with the call.
-    fn candidates(&self) -> ([u32; CANDIDATES], usize) {
-        let (mut found, mut count) = ([0; CANDIDATES], 0);
-        for user in self.users.get() {
-            let handle = self.resolve(*user);
-            // Places not taken yet are 0.
-            if is_among(&found, handle) {
+    /// Profiles that share a token with the call, and their handles; places not taken come
+    /// last.
+    fn candidates(&self) -> ([u32; CANDIDATES], [Option<&Profile>; CANDIDATES]) {
+        let (mut handles, mut profiles, mut count) = ([0; CANDIDATES], [None; CANDIDATES], 0);
+        // Users are told apart until one turns out to be another.
+        let mut apart = true;
+        for (at, user) in self.users.get().iter().enumerate() {
+            let Some((handle, profile)) = self.resolve(*user) else { continue };
+            apart &= handle == *user && at < Users::APART;
+            if !apart && is_among(&handles, handle) {
                 continue;
             }
-            found[count] = handle;
+            (handles[count], profiles[count]) = (handle, Some(profile));
             count += 1;
             if count == CANDIDATES {
                 break;
             }
         }
-        (found, count)
+        (handles, profiles)
     }
 
-    /// The profile that a handle's turned out to be; 0 where it is gone.
-    fn resolve(&self, mut handle: u32) -> u32 {
+    /// The profile that a handle's turned out to be, and its handle; `None` where it is gone.
+    fn resolve(&self, mut handle: u32) -> Option<(u32, &Profile)> {
         // Joined ones point to the oldest; a chain of more than a few is cut.
         for _ in 0..4 {
-            match self.profile(handle) {
-                Some(profile) if profile.is != 0 => handle = profile.is,
-                Some(_) => return handle,
-                None => return 0,
+            match self.profile(handle)? {
+                profile if profile.is != 0 => handle = profile.is,
+                profile => return Some((handle, profile)),
             }
         }
-        0
+        None
     }
 
     fn profile(&self, handle: u32) -> Option<&Profile> {
@@ -353,7 +361,7 @@ impl Profiles {
     fn by_id(&mut self, id: u64) -> Option<u32> {
         let handle = self.tokens.get(id_key(id))?.users[0];
         let named = self.profile(handle).is_some_and(|profile| profile.id == id);
-        if named { Some(self.resolve(handle)).filter(|handle| *handle != 0) } else { None }
+        if named { self.resolve(handle).map(|(handle, _)| handle) } else { None }
     }
 
     /// Follows profiles for cases from now on, and no others: `cases` gives the number of

@@ -8,7 +8,7 @@ use super::{
     model::{Bounds, GATEWAY, JOINING, LANES, MARGIN, NEW, SPECIFIC},
     profile::{Profile, SHARED, SHARED_AT},
 };
-use crate::{maths::ln, time::Timestamp};
+use crate::maths::{larger, ln, smaller};
 
 /// What speaks for a profile by kind of evidence, and last by the time since its last
 /// call; in nats, negative where it speaks against.
@@ -18,7 +18,6 @@ pub type Says = [f32; KINDS + 1];
 pub(super) struct Scene<'a> {
     evidence: &'a Evidence,
     known: &'a [Known; KINDS],
-    now: Timestamp,
     /// Calls of everybody a second, more than none.
     rate: f32,
     bounds: &'a Bounds,
@@ -40,17 +39,6 @@ const BY_USERS: [Kind; KINDS - SHARED.len()] = {
     assert!(count == kinds.len());
     kinds
 };
-
-/// Of two numbers, which are none of them NaN; a single instruction, for many at once.
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
-
-#[inline(always)]
-fn smaller(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
 
 /// How many times likelier what is seen is of a profile than of anybody, by kind of
 /// evidence, and last by the time since its last call.
@@ -116,18 +104,18 @@ impl<'a> Scene<'a> {
         known: &'a [Known; KINDS],
         (everybody, rate): (f32, f32),
         bounds: &'a Bounds,
-        now: Timestamp,
     ) -> Self {
         let (mut counts, mut around) = ([0.0; LANES], [0.0; LANES]);
         for at in 0..KINDS {
             counts[at] = known[at].count;
             around[at] = known.get(PARENTS[at]).map_or(everybody, |on| on.count);
         }
-        Self { evidence, known, now, rate, bounds, counts, around }
+        Self { evidence, known, rate, bounds, counts, around }
     }
 
+    /// Of a profile that calls at this time with this density, per second.
     #[inline]
-    pub(super) fn ratios(&self, handle: u32, profile: &Profile) -> Ratios {
+    pub(super) fn ratios(&self, handle: u32, profile: &Profile, density: f32) -> Ratios {
         // By lanes, all at once, and without a branch that depends on the call: a dozen
         // profiles have a hundred kinds, no two alike. First whether the profile had each
         // token, and in how many calls.
@@ -171,8 +159,7 @@ impl<'a> Scene<'a> {
             let said = if kept[at] { with } else { without };
             ratios[at] = if asked[at] { said } else { 1.0 };
         }
-        let since = self.now.0.saturating_sub(profile.last) as f32 / 1e9;
-        ratios[KINDS] = profile.pace.density(since) / self.rate;
+        ratios[KINDS] = density / self.rate;
         if profile.pinned != 0 {
             ratios[KINDS] = ratios[KINDS].max(self.bounds.wanted);
         }

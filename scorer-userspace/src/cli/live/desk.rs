@@ -2,6 +2,7 @@
 //! that works at it never waits.
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::{
         Arc, PoisonError,
@@ -17,7 +18,7 @@ use crate::{
     capture::{Frame, LinkType, pcap},
     cli::keeping::{Fresh, Snapshots},
     cluster::Seat,
-    engine::{Assessment, Engine},
+    engine::{Assessment, Engine, Urgent},
     metrics::{DELIVER_SAMPLE, Profiles, Shared, Snapshot},
     model::InUse,
     output::Style,
@@ -164,12 +165,13 @@ impl Desk {
 
     /// Takes a frame that the kernel stamped at `stamp` and that was taken up at `taken`,
     /// where that is known (`CLOCK_MONOTONIC`, ns); `also` is called with the verdicts of
-    /// the calls first seen in it.
+    /// the calls first seen in it, and who cannot wait `at_once`, before.
     pub(in crate::cli) fn frame(
         &mut self,
         frame: &Frame<'_>,
         stamp: u64,
         taken: Option<u64>,
+        mut at_once: Option<&mut dyn FnMut(&Urgent<'_>)>,
         also: &mut dyn FnMut(&Assessment<'_>),
     ) {
         let Self { engine, out, save, save_error, shared, asker, seat, .. } = self;
@@ -180,14 +182,25 @@ impl Desk {
             *save_error = Some(error);
             *save = None;
         }
-        engine.inspect(frame, &mut |assessment| {
+        // When who cannot wait was told.
+        let urgent_at = Cell::new(None);
+        let mut urgently = |urgent: &Urgent<'_>| {
+            if let Some(at_once) = &mut at_once {
+                let now = monotonic();
+                urgent_at.set(Some(now));
+                let verdict = timed(&urgent.verdict, now.saturating_sub(stamp));
+                at_once(&Urgent { verdict, ..*urgent });
+            }
+        };
+        engine.inspect_at_once(frame, &mut urgently, &mut |assessment| {
             let now = monotonic();
-            let latency = now.saturating_sub(stamp);
+            let judged = urgent_at.take().unwrap_or(now);
+            let latency = judged.saturating_sub(stamp);
             shared.latency.record(latency);
             let stages = &shared.stages;
             if let Some(taken) = taken {
                 stages.wait.record(taken.saturating_sub(stamp));
-                stages.score.record(now.saturating_sub(taken));
+                stages.score.record(judged.saturating_sub(taken));
             }
             let verdict = timed(&assessment.verdict, latency);
             let assessment = Assessment { verdict, ..*assessment };
@@ -228,7 +241,7 @@ impl Desk {
                 wire_length: question.frame.len() as u32,
                 scan: None,
             };
-            self.frame(&frame, question.stamp, None, &mut |_| {});
+            self.frame(&frame, question.stamp, None, None, &mut |_| {});
             if let Some(feed) = self.out.deliveries.recent() {
                 feed.done(question.id, question.frame);
             }

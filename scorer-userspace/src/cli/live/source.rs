@@ -9,7 +9,7 @@ use std::{
 use super::desk::Desk;
 use crate::{
     capture::Frame,
-    engine::Assessment,
+    engine::Urgent,
     inline::{Inline, JudgeStats, Scoring, Worker},
     metrics::InlineStats,
     tap::{Consumer, CounterReader, Tap, TapError, monotonic},
@@ -116,7 +116,7 @@ impl Reader {
                     &mut |frame, stamp| {
                         // Of the INVITEs alone, which the kernel has scanned.
                         let taken = frame.scan.map(|_| monotonic());
-                        shared.borrow_mut().frame(frame, stamp, taken, &mut |_| {});
+                        shared.borrow_mut().frame(frame, stamp, taken, None, &mut |_| {});
                     },
                     &mut |now| shared.borrow_mut().idle(Some(now)),
                     &mut || shared.borrow_mut().aside(),
@@ -129,7 +129,9 @@ impl Reader {
                 let shared = RefCell::new(&mut *desk);
                 let result = alone.run(
                     stop,
-                    &mut |frame, stamp, also| shared.borrow_mut().frame(frame, stamp, None, also),
+                    &mut |frame, stamp, also| {
+                        shared.borrow_mut().frame(frame, stamp, None, None, also);
+                    },
                     &mut |now| shared.borrow_mut().idle(Some(now)),
                 );
                 (result.map_err(|source| TapError::waiting("cannot wait for INVITEs", source)), 0)
@@ -147,9 +149,9 @@ impl Scoring for Desk {
         frame: &Frame<'_>,
         stamp: u64,
         taken: Option<u64>,
-        also: &mut dyn FnMut(&Assessment<'_>),
+        at_once: &mut dyn FnMut(&Urgent<'_>),
     ) {
-        Desk::frame(self, frame, stamp, taken, also);
+        Desk::frame(self, frame, stamp, taken, Some(at_once), &mut |_| {});
     }
 
     fn sent(&mut self, delay: u64, send: u64) {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use proptest::prelude::*;
 use scorer_common::{
-    Scan, Verdict, steer,
+    Verdict, steer,
     verdict::{Action, NO_REASON, Tag, VERSION},
 };
 
@@ -61,7 +61,6 @@ fn fresh(action: Action) -> Fresh {
     let target = Target { user: Some("900".into()), host: Some("ivr.example.net:5090".into()) };
     Fresh {
         verdict: verdict(0),
-        scan: None,
         action,
         response: Response::Rejected,
         target: (action == Action::Divert).then(|| Arc::new(target)),
@@ -145,15 +144,10 @@ fn tag_goes_in_and_forged_ones_come_out() {
         .replacen("Via: ", FORGED, 1)
         .replace("Content-Type", "X-CALL-RISK : 1\r\nContent-Type");
     let wanted = INVITE.replace("\r\n\r\n", &format!("\r\n{LINE}\r\n"));
-    // The engine's pass over the message is used where it is of the same bytes.
-    let (scan, other) = (Scan::of(forged.as_bytes()), Scan::of(b"INVITE x SIP/2.0\r\n\r\n"));
-    for (frame, scan) in [
-        (udp4(forged.as_bytes()), None),
-        (udp6(forged.as_bytes()), Some((scan, forged.len()))),
-        (tagged(&udp4(forged.as_bytes())), Some((other, forged.len() - 1))),
-    ] {
+    for frame in
+        [udp4(forged.as_bytes()), udp6(forged.as_bytes()), tagged(&udp4(forged.as_bytes()))]
+    {
         let mut judge = told(Action::Tag);
-        judge.fresh = judge.fresh.map(|fresh| Fresh { scan, ..fresh });
         assert_eq!(judge.judge(&frame), Plan::OnChanged);
         let out = read(judge.out());
         assert_eq!(out.text, wanted);
@@ -485,5 +479,23 @@ proptest! {
     fn any_frame(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut judge = told(Action::Reject);
         prop_assert_eq!(judge.judge(&bytes), Plan::On);
+    }
+}
+
+#[test]
+fn what_was_read_is_used_for_the_same_bytes_alone() {
+    let frame = udp4(INVITE.as_bytes());
+    let other = INVITE.replacen("Via: ", FORGED, 1);
+    let (mut scratch, mut second) = (Scratch::default(), Scratch::default());
+    let text = &frame[frame.len() - INVITE.len()..];
+    let read = Message::parse(text, None, &mut scratch).expect("an INVITE");
+    let elsewhere = Message::parse(other.as_bytes(), None, &mut second).expect("an INVITE");
+    let mut plain = told(Action::Tag);
+    assert_eq!(plain.judge(&frame), Plan::OnChanged);
+    for read in [&read, &elsewhere] {
+        let mut judge = told(Action::Tag);
+        assert_eq!(judge.judge_read(&frame, Some(read)), Plan::OnChanged);
+        assert_eq!(judge.out(), plain.out());
+        assert_eq!(judge.stats(), plain.stats());
     }
 }
