@@ -1,6 +1,6 @@
 //! Calls through the whole engine.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use scorer_common::{
     Scan,
@@ -106,6 +106,31 @@ impl Invite<'_> {
     fn send(&self, engine: &mut Engine, seconds: f64) -> Vec<Kept> {
         inspect(engine, &frame(&udp(&self.text()), seconds))
     }
+}
+
+#[test]
+fn who_cannot_wait_is_told_first() {
+    let mut engine = engine();
+    let bytes = udp(&PLAIN.text());
+    let told = RefCell::new(Vec::new());
+    // The second is a retransmission, of which nobody is told.
+    for seconds in [0.0, 0.1] {
+        engine.inspect_at_once(
+            &frame(&bytes, seconds),
+            &mut |urgent| {
+                let call_id = urgent.message.call_id().unwrap_or_default().to_vec();
+                let what = (urgent.verdict, urgent.decision, urgent.model.to_owned(), call_id);
+                told.borrow_mut().push((true, format!("{what:?}")));
+            },
+            &mut |a| {
+                let what = (a.verdict, a.decision, a.model.to_owned(), a.call_id.to_vec());
+                told.borrow_mut().push((false, format!("{what:?}")));
+            },
+        );
+    }
+    let told = told.into_inner();
+    let [(true, first), (false, second)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(first, second);
 }
 
 #[test]

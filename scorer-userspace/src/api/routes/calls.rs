@@ -115,10 +115,9 @@ async fn stored(
     let (mut items, mut next) = (Vec::new(), None);
     for (at, window) in windows.iter().enumerate() {
         let left = PATIENCE.saturating_sub(started.elapsed());
-        // The first part, however late it is: else nobody would come further.
-        let haste = at > 0;
-        if haste && left.is_zero() {
-            next = Some(Behind { ts: window[1], call: 0 });
+        let end = may_end(at, *window, behind);
+        if end.is_some() && left.is_zero() {
+            next = end;
             break;
         }
         let mut conditions = chosen.conditions(records.store(), role, *window)?;
@@ -135,9 +134,9 @@ async fn stored(
              ORDER BY ts DESC, call DESC LIMIT {wanted}",
             conditions.join(" AND ")
         );
-        let keys: Vec<Key> = if haste {
+        let keys: Vec<Key> = if end.is_some() {
             let Some(keys) = records.rows_within(sql, left).await? else {
-                next = Some(Behind { ts: window[1], call: 0 });
+                next = end;
                 break;
             };
             keys
@@ -163,6 +162,15 @@ async fn stored(
         }
     }
     Ok(Page { items, next: next.map(Behind::cursor) })
+}
+
+/// Where a look that lasts long may end before a window, the `at`th: only where it has come
+/// further than where it began. Else the next one would end there again, and so on for ever:
+/// what is asked behind a place begins with a window of nothing but that place.
+fn may_end(at: usize, window: [Timestamp; 2], behind: Option<Behind>) -> Option<Behind> {
+    let end = Behind { ts: window[1], call: 0 };
+    let further = behind.is_none_or(|behind| (end.ts, end.call) < (behind.ts, behind.call));
+    (at > 0 && further).then_some(end)
 }
 
 /// The place behind a call.
@@ -496,8 +504,31 @@ pub(in crate::api) async fn masked_verdict(
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, with_answer};
-    use crate::time::Timestamp;
+    use super::{Behind, Outcome, may_end, with_answer};
+    use crate::{records::query::windows, time::Timestamp};
+
+    #[test]
+    fn a_look_that_never_has_time_comes_to_the_end() {
+        let second = |seconds: u64| Timestamp(seconds * 1_000_000_000);
+        // Ten files, the last first, with times between them of which nothing is stored.
+        let files = (0..10).rev().map(|i| ([second(100 * i), second(100 * i + 60)], 6 << 20));
+        let mut behind: Option<Behind> = None;
+        let mut looks = 0;
+        'looks: loop {
+            looks += 1;
+            assert!(looks < 12, "no further than {behind:?}");
+            let until = behind.map_or(second(5_000), |behind| Timestamp(behind.ts.0 + 1));
+            let files = files.clone().filter(|(times, _)| times[0] < until);
+            for (at, window) in windows(files, second(0), until).into_iter().enumerate() {
+                if let Some(end) = may_end(at, window, behind) {
+                    behind = Some(end);
+                    continue 'looks;
+                }
+            }
+            break;
+        }
+        assert!(looks > 3, "all was looked at in {looks} looks");
+    }
 
     #[test]
     fn an_answer_is_told_by_the_end_of_a_call() {

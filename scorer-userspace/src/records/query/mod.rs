@@ -391,7 +391,7 @@ impl Store {
 const FIRST_WINDOW: u64 = 8 << 20;
 
 /// See [`Store::windows`]; files with their times and bytes, the last first.
-fn windows(
+pub(crate) fn windows(
     files: impl Iterator<Item = ([Timestamp; 2], u64)>,
     since: Timestamp,
     until: Timestamp,
