@@ -72,7 +72,6 @@ impl Kept {
             profile: a.profile,
             countries: a.countries,
             message: b"",
-            scan: None,
             evidence: a.evidence,
             belongs: a.belongs,
             shared: None,

@@ -6,7 +6,7 @@ mod trial;
 use std::sync::Arc;
 
 use scorer_common::{
-    Scan, Verdict,
+    Verdict,
     verdict::{Action, Level, Tag, Tags, VERSION},
 };
 
@@ -81,8 +81,6 @@ pub struct Assessment<'a> {
     pub countries: [u16; 2],
     /// The INVITE as it stands.
     pub message: &'a [u8],
-    /// The pass over it, where it is at hand.
-    pub scan: Option<&'a Scan>,
     /// What speaks for who is behind the call.
     pub evidence: Evidence,
     /// How the profile was found.
@@ -714,7 +712,6 @@ impl Scorer {
             profile: was.profile,
             countries: was.countries,
             message: &was.message,
-            scan: None,
             evidence: was.evidence,
             belongs: was.belongs,
             shared: Some(shared),
@@ -920,7 +917,6 @@ impl Scorer {
             profile: who.belongs.profile,
             countries: [call.caller_about.country, call.callee_about.country],
             message: call.message.bytes(),
-            scan: Some(call.message.scan()),
             evidence: who.evidence,
             belongs: who.belongs,
             shared: who.shared,

@@ -41,8 +41,7 @@ pub fn exp2(x: f32) -> f32 {
     power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
-/// Of two numbers, which are none of them NaN; a single instruction, for many at once. Of
-/// NaN and a number it is the second.
+/// Of two numbers; a single instruction, for many at once. Where one is NaN it is the second.
 #[inline(always)]
 pub fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }

@@ -35,7 +35,7 @@ fn wrong() -> Problem {
 }
 
 /// A place between calls, newest first: behind the call of this time and key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Behind {
     pub(super) ts: Timestamp,
     pub(super) call: u64,

@@ -51,7 +51,6 @@ fn line(user: &[u8], style: Style, latency: Option<u64>, contribution: f32) -> V
         profile: 3,
         countries: [44, 44],
         message: &[],
-        scan: None,
         evidence: crate::profiles::Evidence::default(),
         belongs: crate::profiles::Belongs::NOBODY,
         shared: None,

@@ -173,6 +173,7 @@ impl Profiles {
     pub fn settle(&mut self, found: &Found, seed: u64, now: Timestamp) -> (Place, Belongs) {
         self.count_all(now);
         let joined = found.best.zip(found.second).and_then(|((a, of), (b, other))| {
+            // One that a snapshot names twice is not its own other.
             if a == b || of.contradicted() || other.contradicted() {
                 return None;
             }

@@ -119,7 +119,6 @@ impl Call {
             profile: 3,
             countries: [44, 0],
             message: b"INVITE sip:+442079460123@edge.example.net SIP/2.0\r\n\r\n",
-            scan: None,
             evidence: crate::profiles::Evidence::default(),
             belongs: crate::profiles::Belongs::NOBODY,
             shared: None,

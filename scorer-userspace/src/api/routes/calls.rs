@@ -110,12 +110,13 @@ async fn stored(
     limit: usize,
 ) -> Result<Page<Item>, Problem> {
     let until = behind.map_or(until, |behind| until.min(Timestamp(behind.ts.0 + 1)));
+    let begin = behind.unwrap_or(Behind { ts: until, call: 0 });
     let started = Instant::now();
     let windows = records.work(move |store, _| store.windows(since, until)).await?;
     let (mut items, mut next) = (Vec::new(), None);
-    for (at, window) in windows.iter().enumerate() {
+    for window in &windows {
         let left = PATIENCE.saturating_sub(started.elapsed());
-        let end = may_end(at, *window, behind);
+        let end = may_end(*window, begin);
         if end.is_some() && left.is_zero() {
             next = end;
             break;
@@ -164,13 +165,12 @@ async fn stored(
     Ok(Page { items, next: next.map(Behind::cursor) })
 }
 
-/// Where a look that lasts long may end before a window, the `at`th: only where it has come
-/// further than where it began. Else the next one would end there again, and so on for ever:
-/// what is asked behind a place begins with a window of nothing but that place.
-fn may_end(at: usize, window: [Timestamp; 2], behind: Option<Behind>) -> Option<Behind> {
+/// Where a look that lasts long may end before a window: only where it has come further than
+/// where it began. Else the next one would end there again, and so on for ever: what is asked
+/// behind a place begins with a window of nothing but that place.
+fn may_end(window: [Timestamp; 2], begin: Behind) -> Option<Behind> {
     let end = Behind { ts: window[1], call: 0 };
-    let further = behind.is_none_or(|behind| (end.ts, end.call) < (behind.ts, behind.call));
-    (at > 0 && further).then_some(end)
+    (end < begin).then_some(end)
 }
 
 /// The place behind a call.
@@ -518,9 +518,10 @@ mod tests {
             looks += 1;
             assert!(looks < 12, "no further than {behind:?}");
             let until = behind.map_or(second(5_000), |behind| Timestamp(behind.ts.0 + 1));
+            let begin = behind.unwrap_or(Behind { ts: until, call: 0 });
             let files = files.clone().filter(|(times, _)| times[0] < until);
-            for (at, window) in windows(files, second(0), until).into_iter().enumerate() {
-                if let Some(end) = may_end(at, window, behind) {
+            for window in windows(files, second(0), until) {
+                if let Some(end) = may_end(window, begin) {
                     behind = Some(end);
                     continue 'looks;
                 }

@@ -59,7 +59,6 @@ pub(crate) mod tests {
             profile: 0,
             countries: [0; 2],
             message: &[],
-            scan: None,
             evidence: crate::profiles::Evidence::default(),
             belongs: crate::profiles::Belongs::NOBODY,
             shared: None,
